@@ -207,6 +207,15 @@ class Probe {
     addon.allowFiles(this.#handle);
   }
 
+  denyCalls(objectPath = path.join(__dirname, 'build', 'deny-calls.bpf.o')) {
+    checkText(objectPath, 'objectPath');
+    addon.denyCalls(this.#handle, objectPath);
+  }
+
+  allowCalls() {
+    addon.allowCalls(this.#handle);
+  }
+
   pin(directory) {
     checkText(directory, 'directory');
     addon.pin(this.#handle, directory);

@@ -198,6 +198,12 @@ export class Probe {
   denyFiles(objectsPath?: string): void;
   allowFiles(): void;
   /**
+   * The same of calls that a rule certainly denies by who makes them: mounts, modules, chroot, mknod, ptrace, bpf and others
+   * (schema/ways.mjs). Idempotent. Throws LoaderError as `denyFiles`.
+   */
+  denyCalls(objectPath?: string): void;
+  allowCalls(): void;
+  /**
    * Keeps what denies in the kernel after this process, however it ends, by names in the directory, which is made. It must be in a BPF
    * file system: else EPERM. Idempotent: call it again once more is loaded. It also survives `close`.
    */

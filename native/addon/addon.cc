@@ -119,6 +119,22 @@ napi_value AllowFiles(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// denyCalls(handle, objectPath)
+napi_value DenyCalls(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  std::string path;
+  if (!(Arguments(env, info) >> handle >> path)) return nullptr;
+  return Done(env, handle->probe.DenyCalls(path));
+}
+
+// allowCalls(handle)
+napi_value AllowCalls(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  handle->probe.AllowCalls();
+  return nullptr;
+}
+
 // runVerdict(handle, args: Uint8Array), writes the result into args
 napi_value RunVerdict(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -311,6 +327,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
+      {"denyCalls", DenyCalls}, {"allowCalls", AllowCalls},
       {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"unseenDenials", UnseenDenials},
       {"scopeSet", ScopeSet},   {"scopeDelete", ScopeDelete}, {"scopeGet", ScopeGet},     {"scopeEntries", ScopeEntries},
       {"filtered", Filtered},

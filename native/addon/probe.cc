@@ -342,6 +342,7 @@ Status Probe::Pin(const std::string& directory) {
   Status status = connects_.Pin(directory);
   if (status.ok()) status = opens_.Pin(directory);
   if (status.ok()) status = paths_.Pin(directory);
+  if (status.ok()) status = calls_.Pin(directory);
   if (status.ok()) status = PinFd(MapFd("scope"), directory, "scope");
   return status;
 }
@@ -370,6 +371,7 @@ void Probe::Unpin() {
   connects_.Unpin(pinned_);
   opens_.Unpin(pinned_);
   paths_.Unpin(pinned_);
+  calls_.Unpin(pinned_);
   ::Unpin(pinned_, "scope");
   pinned_.clear();
 }
@@ -385,6 +387,7 @@ void Probe::Close() {
   connects_.Stop();
   opens_.Stop();
   paths_.Stop();
+  calls_.Stop();
   for (const auto& entry : links_)
     for (bpf_link* link : entry.second) DetachBeside(entry.first, link);
   links_.clear();

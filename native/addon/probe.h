@@ -58,6 +58,8 @@ class Probe {
   void AllowConnects() { connects_.Unpin(pinned_); connects_.Stop(); }
   Status DenyFiles(const std::string& opens, const std::string& paths);
   void AllowFiles();
+  Status DenyCalls(const std::string& path) { return calls_.Start(object_, path, {}); }
+  void AllowCalls() { calls_.Unpin(pinned_); calls_.Stop(); }
   // Keeps what denies attached after this process, by names in this directory of a BPF file system, which is made. Idempotent;
   // call it again when more programs deny. Close leaves it.
   Status Pin(const std::string& directory);
@@ -96,6 +98,6 @@ class Probe {
   // By hook: the programs that fit this kernel, if there is a choice.
   std::map<std::string, std::vector<bpf_program*>> variants_;
   std::vector<Detaching> detaching_;
-  Denial connects_, opens_, paths_;
+  Denial connects_, opens_, paths_, calls_;
   std::string pinned_; // the directory; empty: nothing is pinned
 };

@@ -24,6 +24,8 @@
 #define NR_EXECVEAT 322
 #define NR_MKDIRAT 258
 #define NR_UNLINKAT 263
+#define NR_BIND 49
+#define NR_LISTEN 50
 #define NR_RENAMEAT 264
 #define NR_LINKAT 265
 #define NR_SYMLINKAT 266

@@ -30,28 +30,7 @@
 #include "hooks/call-numbers.h"
 #include "hooks/path-refusal.h"
 #include "deny.h"
-
-/* The call that is judged. In a map: with its paths it is too large for the stack. */
-struct changing {
-	struct path_refusal refusal;
-	__u64 dentry[2], vfsmount[2]; /* of its paths; 0: it has none there */
-	__u32 table, kind; /* the kind of its first path */
-	__u32 other_kind;  /* the same of another call that it may count as; 0: none */
-	__u32 directory;   /* the file of a descriptor is one */
-	__u32 is_lost;	   /* its end is not reported as that of a refused call */
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct changing);
-} changing SEC(".maps");
-
-static __always_inline struct changing *deny__get_changing(void)
-{
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&changing, &zero);
-}
+#include "deny-call.h"
 
 /* Copies path `which` of the call for the verdict, and for the record. 0: it is not known. */
 __noinline int deny__take_path(__u32 which)
@@ -113,47 +92,6 @@ __noinline int deny__is_certain(void)
 		call->named_for = 0;
 	}
 	return verdict__answer(t, ch->table, ~failing & denying);
-}
-
-/* Forgets a call of this thread that was refused and not reported. It is counted. */
-static __always_inline void deny__forget(__u64 thread)
-{
-	if (!bpf_map_delete_elem(&refused_paths, &thread))
-		__sync_fetch_and_add(&state.denied_dropped, 1);
-}
-
-/* Notes the call for the record at its end; counts it if there will be none. */
-static __always_inline void deny__note(struct task_struct *task, struct changing *ch, __u64 thread)
-{
-	ch->refusal.start = task->start_boottime;
-	if (ch->is_lost || bpf_map_update_elem(&refused_paths, &thread, &ch->refusal, BPF_ANY))
-		__sync_fetch_and_add(&state.denied_dropped, 1);
-}
-
-/* The calls of a hook: events from the first to the last, and the number of the one that a request of io_uring counts as; 0: none. */
-struct changing_calls {
-	__u16 first, last, request;
-};
-
-/*
- * The x86-64 number of the call that the thread makes. The requests of io_uring are issued by workers, or by the thread
- * itself in any other call that it makes. 0: none that is judged.
- */
-static __always_inline __u32 deny__call_number(struct task_struct *task, struct changing_calls calls, __u32 *is_lost)
-{
-	*is_lost = 1;
-	if (task->flags & PF_IO_WORKER)
-		return calls.request;
-	__u32 nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-	bool ia32 = task->thread_info.status & TS_COMPAT, x32 = !ia32 && nr & X32_SYSCALL_BIT;
-	__u32 call = compat__find_call(nr, ia32) & COMPAT_NUMBER;
-	barrier_var(call);
-	__u16 event = call_specs[call & (CALL_NR_MAX - 1)].event;
-	if (event >= calls.first && event <= calls.last) {
-		*is_lost = (ia32 || x32) && !*(volatile __u32 *)&state.sees_compat;
-		return call;
-	}
-	return task->io_uring ? calls.request : 0;
 }
 
 /* The mode that the call asks for in this argument, as the kernel takes it. */
@@ -263,14 +201,14 @@ static __always_inline int deny__change(struct dentry *first, const struct path 
 }
 
 /* By hook: events follow each other in the table of calls. */
-#define CALLS_UNLINK ((struct changing_calls){ EVENT_UNLINK, EVENT_UNLINKAT, NR_UNLINKAT })
-#define CALLS_RMDIR ((struct changing_calls){ EVENT_UNLINKAT, EVENT_RMDIR, NR_UNLINKAT })
-#define CALLS_MKDIR ((struct changing_calls){ EVENT_MKDIR, EVENT_MKDIRAT, NR_MKDIRAT })
-#define CALLS_SYMLINK ((struct changing_calls){ EVENT_SYMLINK, EVENT_SYMLINKAT, NR_SYMLINKAT })
-#define CALLS_LINK ((struct changing_calls){ EVENT_LINK, EVENT_LINKAT, NR_LINKAT })
-#define CALLS_RENAME ((struct changing_calls){ EVENT_RENAME, EVENT_RENAMEAT2, NR_RENAMEAT })
-#define CALLS_CHMOD ((struct changing_calls){ EVENT_CHMOD, EVENT_FCHMODAT, 0 })
-#define CALLS_CHOWN ((struct changing_calls){ EVENT_CHOWN, EVENT_FCHOWNAT, 0 })
+#define CALLS_UNLINK ((struct changing_calls){ EVENT_UNLINK, EVENT_UNLINKAT, NR_UNLINKAT, 0 })
+#define CALLS_RMDIR ((struct changing_calls){ EVENT_UNLINKAT, EVENT_RMDIR, NR_UNLINKAT, 0 })
+#define CALLS_MKDIR ((struct changing_calls){ EVENT_MKDIR, EVENT_MKDIRAT, NR_MKDIRAT, 0 })
+#define CALLS_SYMLINK ((struct changing_calls){ EVENT_SYMLINK, EVENT_SYMLINKAT, NR_SYMLINKAT, 0 })
+#define CALLS_LINK ((struct changing_calls){ EVENT_LINK, EVENT_LINKAT, NR_LINKAT, 0 })
+#define CALLS_RENAME ((struct changing_calls){ EVENT_RENAME, EVENT_RENAMEAT2, NR_RENAMEAT, 0 })
+#define CALLS_CHMOD ((struct changing_calls){ EVENT_CHMOD, EVENT_FCHMODAT, 0, 0 })
+#define CALLS_CHOWN ((struct changing_calls){ EVENT_CHOWN, EVENT_FCHOWNAT, 0, 0 })
 _Static_assert(EVENT_UNLINKAT == EVENT_UNLINK + 1 && EVENT_RMDIR == EVENT_UNLINKAT + 1, "unlink and rmdir");
 _Static_assert(EVENT_MKDIRAT == EVENT_MKDIR + 1 && EVENT_SYMLINKAT == EVENT_SYMLINK + 1, "mkdir and symlink");
 _Static_assert(EVENT_LINKAT == EVENT_LINK + 1 && EVENT_RENAMEAT2 == EVENT_RENAME + 2, "link and rename");

@@ -47,6 +47,7 @@ struct call_spec {
 	__u8 data, data_len; /* 7: the result; above 7: a fixed number of bytes */
 	__u8 judged; /* place in the list of calls whose paths verdicts judge, from 1; 0: not in it */
 	__u8 mode;   /* the argument that is a file mode */
+	__u8 way;    /* number of its first way (schema/ways.mjs), from 1; 0: not judged by who makes it */
 };
 
 #define WANTED 1
@@ -162,6 +163,7 @@ struct verdict_table {
 	/* the same of opens, by access: 0: reads, 1: writes, 2: both, 3: of the path alone */
 	__u32 denying_opens[4];
 	__u32 denying_changes; /* the same of calls that change a name, a mode or an owner: 0: no rule can be certain of one */
+	__u32 denying_calls; /* and of those that are judged by who makes them */
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */

@@ -57,7 +57,7 @@ int verdict_run(struct verdict_run_args *args)
 	struct verdict_table *t = verdict__find_table(args->table);
 	if (t && args->kind >= VERDICT_FIRST_EXEC && args->kind < VERDICT_FIRST_CONNECT)
 		verdict__judge_exec(t);
-	else if (t && args->kind < VERDICT_FIRST_EXEC)
+	else if (t && (args->kind < VERDICT_FIRST_EXEC || args->kind >= VERDICT_FIRST_WAY))
 		verdict__judge_ancestors(t);
 	args->failing = call->failing;
 	program->is_given = 0;

@@ -37,6 +37,7 @@ static __always_inline void verdict__narrow(__u64 *left, const __u64 *mask)
 {
 	for (int i = 0; i < VERDICT_WORDS; i++)
 		left[i] &= mask[i];
+	barrier(); /* or the compiler keeps them on the stack from one to the next */
 }
 
 static __always_inline void verdict__narrow_by(__u64 *left, struct verdict_table *t, __u32 number)

@@ -234,8 +234,9 @@ __noinline int verdict__passes(void)
 		return 1;
 	__u64 *left = call->left;
 	__builtin_memcpy(left, verdict__of_kind(t, call->kind), sizeof(call->left));
-	bool is_connect = call->kind >= VERDICT_FIRST_CONNECT;
-	bool is_exec = !is_connect && call->kind >= VERDICT_FIRST_EXEC, is_whole = call->is_part || is_exec;
+	bool is_way = call->kind >= VERDICT_FIRST_WAY, is_connect = !is_way && call->kind >= VERDICT_FIRST_CONNECT;
+	bool is_exec = call->kind >= VERDICT_FIRST_EXEC && call->kind < VERDICT_FIRST_CONNECT;
+	bool is_whole = call->is_part || is_exec || is_way;
 	__u32 form = is_exec ? call->standard
 			     : (call->layer & (VERDICT_LAYERS - 1)) + (call->directory ? VERDICT_LAYERS : 0) +
 				       (call->dots ? 2 * VERDICT_LAYERS : 0);
@@ -243,7 +244,7 @@ __noinline int verdict__passes(void)
 	verdict__narrow(left, t->forms[form & (VERDICT_FORMS - 1)]);
 	__u32 len = call->len;
 	call->is_odd = 0;
-	/* a program that is run has no path, but `failing` is wanted */
+	/* a program that is run, or a call that is judged by who makes it, has no path, but `failing` is wanted */
 	if (!is_whole && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
@@ -286,7 +287,7 @@ __noinline int verdict__passes(void)
 		passes = verdict__has_any(left, t->may);
 	}
 	/* of a connect all is known but an unreadable path */
-	bool is_known = has_path || is_exec || (is_connect && call->kind != VERDICT_FIRST_CONNECT + CONNECT_UNIX);
+	bool is_known = has_path || is_exec || is_way || (is_connect && call->kind != VERDICT_FIRST_CONNECT + CONNECT_UNIX);
 	if ((passes || is_whole) && is_known)
 		verdict__note_failing();
 	/*

@@ -105,6 +105,7 @@ function cHeader() {
     `#define EVENT_COUNT ${table.EVENTS.length}`,
     `#define VERDICT_FIRST_EXEC ${table.LIMITS.VERDICT_OPEN_KINDS + 16 * table.JUDGED.length}`,
     '#define VERDICT_FIRST_CONNECT (VERDICT_FIRST_EXEC + VERDICT_EXEC_KINDS)',
+    '#define VERDICT_FIRST_WAY (VERDICT_FIRST_CONNECT + VERDICT_CONNECT_KINDS)',
     cStruct('rec_header', header.placed, 0, header.end),
     'struct rec_ancestor {\n\t__u64 start;\n\t__u32 pid;\n\t__u32 in_scope;\n\tchar comm[16];\n};\n',
     ...kinds.map((kind) => cStruct(`rec_${kind.name}`, kind.placed, header.end, kind.end)),
@@ -215,10 +216,21 @@ function judgedPlace(call) {
   const place = table.JUDGED.indexOf(call.event ?? call.name) + 1;
   if (place === 0) return 0;
   const { VERDICT_KINDS, VERDICT_OPEN_KINDS, VERDICT_EXEC_KINDS } = table.LIMITS;
-  const others = VERDICT_EXEC_KINDS + table.LIMITS.VERDICT_CONNECT_KINDS;
+  const ways = Object.values(table.WAYS).reduce((sum, count) => sum + count, 0);
+  const others = VERDICT_EXEC_KINDS + table.LIMITS.VERDICT_CONNECT_KINDS + ways;
   if (VERDICT_OPEN_KINDS + 16 * place + others > VERDICT_KINDS)
     throw new Error(`VERDICT_KINDS: ${call.name}`);
   return place;
+}
+
+/** The number of a call's first way, from 1; 0 where it is not judged by who makes it. */
+function firstWay(call) {
+  let first = 1;
+  for (const [event, count] of Object.entries(table.WAYS)) {
+    if (event === (call.event ?? call.name)) return first;
+    first += count;
+  }
+  return 0;
 }
 
 /** The argument that is a file mode; 0 where there is none. */
@@ -244,7 +256,7 @@ function callSpecs() {
       ' | ',
     )}, ${list(strings)}, ${list(dirOf)}, ${argument(fd)}, ${addr[0] ?? 0}, ${addr[1] ?? 0}, ${
       bytes ?? 0
-    }, ${fixed ? length : argument(length)}, ${judgedPlace(call)}, ${modeArgument(call)} }, \\`;
+    }, ${fixed ? length : argument(length)}, ${judgedPlace(call)}, ${modeArgument(call)}, ${firstWay(call)} }, \\`;
   });
   const hooks = table.CALLS.map((call) => `"sys_${call.hook ?? call.name}"`);
   return [
@@ -313,6 +325,11 @@ function tsTable() {
     `/** Calls whose paths verdicts judge, in the order of their kinds. */\nexport const JUDGED_CALLS = [\n${table.JUDGED.map(
       (name) => `  '${name}',`,
     ).join('\n')}\n] as const satisfies readonly EventName[];\n`,
+    `/** Calls that are judged by who makes them: in how many ways each can be made, in the order of their kinds. */\nexport const CALL_WAYS = {\n${Object.entries(
+      table.WAYS,
+    )
+      .map(([name, count]) => `  ${name}: ${count},`)
+      .join('\n')}\n} as const satisfies Readonly<Partial<Record<EventName, number>>>;\n`,
     constant('LIMITS', table.LIMITS),
     constant('FILE_FLAGS', table.FILE_FLAGS),
     constant('RECORD_FLAGS', table.RECORD_FLAGS),

@@ -31,6 +31,7 @@ export const LIMITS = {
   VERDICT_EXEC_KINDS: 2,
   // Then those of connect.
   VERDICT_CONNECT_KINDS: 14,
+  // Last, those of calls that are judged by who makes them (ways.mjs).
   VERDICT_KINDS: 512,
   // Automata: those that read a path, and all.
   VERDICT_PATH_MACHINES: 4,

@@ -10,6 +10,7 @@ import { CALLS } from './calls.mjs';
 
 export { CALLS, CALL_FLAGS, JUDGED } from './calls.mjs';
 export { LIMITS } from './limits.mjs';
+export { WAYS } from './ways.mjs';
 
 export const VERSION = 7;
 

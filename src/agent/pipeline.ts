@@ -60,7 +60,7 @@ export class Pipeline {
 
   /**
    * Makes system calls that the probe must report. Throws UserError if it does not. With `denies` a program is run that the kernel
-   * must end, a connection made and a file opened that it must refuse.
+   * must end, and a connection made, a file opened and a socket listened on, which it must refuse.
    */
   async selfTest({ denies }: { readonly denies: boolean }): Promise<void> {
     const { apps, probe, received } = this.#stages;
@@ -89,10 +89,11 @@ export class Pipeline {
         program: await outcomeOf(test, 'program'),
         connection: await tryRefusal(test, 'connection', refusals),
         file: await tryRefusal(test, 'file', refusals),
+        call: await tryRefusal(test, 'call', refusals),
       };
     } catch (error) {
       const why = messageOf(error);
-      return { program: why, connection: why, file: why };
+      return { program: why, connection: why, file: why, call: why };
     } finally {
       test?.end();
     }

@@ -97,7 +97,10 @@ export type Refusals = Readonly<Record<RefusedCall, Refusal>>;
 
 /** Those of this host. */
 export const makeRefusals = (
-  probe: Pick<LiveProbe, 'denyConnects' | 'allowConnects' | 'denyFiles' | 'allowFiles'>,
+  probe: Pick<
+    LiveProbe,
+    'denyConnects' | 'allowConnects' | 'denyFiles' | 'allowFiles' | 'denyCalls' | 'allowCalls'
+  >,
   logger: Logger,
 ): Refusals => ({
   connection: new Refusal({
@@ -112,6 +115,13 @@ export const makeRefusals = (
     stop: () => probe.allowFiles(),
     otherwise:
       'this kernel cannot refuse to open or change files: a process that does so against a rule is killed afterwards. Programs and connections can still be denied before the effect',
+    logger,
+  }),
+  call: new Refusal({
+    start: () => probe.denyCalls(),
+    stop: () => probe.allowCalls(),
+    otherwise:
+      'this kernel cannot refuse mounts, modules and other calls by who makes them: a process that makes one against a rule is killed afterwards. Programs and connections can still be denied before the effect',
     logger,
   }),
 });

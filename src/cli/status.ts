@@ -327,6 +327,7 @@ function deniedLines({
   for (const [call, what] of [
     ['connection', 'connections'],
     ['file', 'opens and changes of files'],
+    ['call', 'mounts, modules and other calls'],
   ] as const)
     if (denialTest?.[call] === 'not tried')
       lines.push(`it was not tried whether ${what} are refused on this host: run varvel doctor`);
@@ -337,6 +338,10 @@ function deniedLines({
   if (refusalsUnavailable.file !== undefined)
     lines.push(
       `OPENS AND CHANGES OF FILES ARE NOT REFUSED on this host, their processes are killed afterwards (${refusalsUnavailable.file}): run varvel doctor`,
+    );
+  if (refusalsUnavailable.call !== undefined)
+    lines.push(
+      `MOUNTS, MODULES AND OTHER CALLS ARE NOT REFUSED on this host, their processes are killed afterwards (${refusalsUnavailable.call}): run varvel doctor`,
     );
   if (afterEffect.length > 0)
     lines.push(

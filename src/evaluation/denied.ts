@@ -1,11 +1,11 @@
 import type { KernelEvent } from '../events/event.ts';
-import { JUDGED_CALLS } from '../events/table.gen.ts';
+import { CALL_WAYS, JUDGED_CALLS } from '../events/table.gen.ts';
 import type { Denied } from '../responses/response.ts';
 import type { Subject } from '../rules/subject.ts';
 
 const EPERM = -1;
 /** Besides opens. */
-const REFUSABLE: readonly string[] = ['connect', ...JUDGED_CALLS];
+const REFUSABLE: readonly string[] = ['connect', ...JUDGED_CALLS, ...Object.keys(CALL_WAYS)];
 
 /** What of the event was denied. `byFormer`: the programs of a former agent deny as well, and its records do not come here. */
 export function deniedOf(event: KernelEvent, byFormer: boolean): Denied | undefined {
@@ -14,7 +14,8 @@ export function deniedOf(event: KernelEvent, byFormer: boolean): Denied | undefi
   if (!denied && !(byFormer && isRefused)) return undefined;
   if (exec !== undefined) return 'program';
   if (type === 'connect') return 'connection';
-  return open === undefined ? 'change' : 'file';
+  if (open !== undefined) return 'file';
+  return Object.hasOwn(CALL_WAYS, type) ? 'call' : 'change';
 }
 
 /**

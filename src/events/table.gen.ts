@@ -244,6 +244,31 @@ export const JUDGED_CALLS = [
 ] as const satisfies readonly EventName[];
 
 
+/** Calls that are judged by who makes them: in how many ways each can be made, in the order of their kinds. */
+export const CALL_WAYS = {
+  mount: 1,
+  umount2: 1,
+  move_mount: 1,
+  pivot_root: 1,
+  chroot: 1,
+  init_module: 1,
+  finit_module: 1,
+  process_vm_readv: 1,
+  process_vm_writev: 1,
+  pidfd_getfd: 1,
+  capset: 1,
+  setuid: 1,
+  setreuid: 1,
+  setresuid: 1,
+  bind: 1,
+  listen: 1,
+  mknod: 3,
+  mknodat: 3,
+  ptrace: 4,
+  bpf: 40,
+} as const satisfies Readonly<Partial<Record<EventName, number>>>;
+
+
 export const LIMITS = {
   PATH_MAX: 4096,
   ARGV_MAX: 16384,

@@ -76,6 +76,15 @@ process.exit(open === 'EPERM' && remove === 'EPERM' ? ${DENIED} : ${DONE});
 `,
     records: 2,
   },
+  // A call that is judged by who makes it, and that Node and every process can make.
+  call: {
+    condition: () => 'evt.type = listen',
+    script: () => `
+const server = require('net').createServer();
+server.on('error', ({ code }) => process.exit(code === 'EPERM' ? ${DENIED} : ${NOT_TRIED}));
+server.listen('\\0varvel-denial-' + process.pid, () => process.exit(${DONE}));
+`,
+  },
 } satisfies Record<string, Trial>;
 
 export type DenialTrial = keyof typeof TRIALS;
@@ -85,7 +94,7 @@ export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, connects and sends a message, or opens a file and removes a directory. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects and sends a message, opens a file and removes a directory, or listens. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;

@@ -13,6 +13,7 @@ export const SELF_TEST_HOOKS: readonly string[] = [
   'sys_openat',
   'sys_connect',
   'sys_rmdir',
+  'sys_listen',
 ];
 
 /**

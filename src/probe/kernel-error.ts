@@ -30,3 +30,16 @@ function adviceFor({ code, detail = '' }: Partial<Refusal>, said: string, more: 
     return 'The native part is not built: run "npm run build:native".';
   return 'Run "varvel doctor" to see what this host lacks.';
 }
+
+/** Loads what refuses calls by these functions. Throws UserError if the kernel does not let it. */
+export function refusing(what: string, functions: string, load: () => void): void {
+  try {
+    load();
+  } catch (error) {
+    const { code = String(error) } = error as Partial<Refusal>;
+    throw new UserError(
+      `Cannot refuse ${what}: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret on ${functions}), or the agent has not CAP_BPF and CAP_PERFMON`,
+      { cause: error },
+    );
+  }
+}

@@ -9,7 +9,7 @@ import {
   type ProbeStats,
 } from 'ebpf-loader-napi';
 import { UserError } from '../shared/user-error.ts';
-import { explain } from './kernel-error.ts';
+import { explain, refusing } from './kernel-error.ts';
 import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
 
 /**
@@ -281,19 +281,22 @@ export class LiveProbe {
    * kernel refuses.
    */
   denyFiles(): void {
-    try {
-      this.#probe.denyFiles();
-    } catch (error) {
-      const { code = String(error) } = error as Partial<LoaderError>;
-      throw new UserError(
-        `Cannot refuse to open or change files: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret on security_file_open and security_path_*), or the agent has not CAP_BPF and CAP_PERFMON`,
-        { cause: error },
-      );
-    }
+    refusing('to open or change files', 'security_file_open and security_path_*', () =>
+      this.#probe.denyFiles(),
+    );
   }
 
   allowFiles(): void {
     this.#probe.allowFiles();
+  }
+
+  /** The same of calls that are refused by who makes them (CALL_WAYS). Loads what does so when first called, in some 0.5 s. */
+  denyCalls(): void {
+    refusing('calls by who makes them', 'security_*', () => this.#probe.denyCalls());
+  }
+
+  allowCalls(): void {
+    this.#probe.allowCalls();
   }
 
   /** Keeps what denies in the kernel after this process, by names in this directory. Idempotent. Throws UserError if the kernel refuses. */

@@ -3,7 +3,7 @@ import { kill } from './kill.ts';
 import type { Response } from './response.ts';
 
 /**
- * Ends a program before its first instruction, or refuses a connection, or to open or change a file, where the kernel is certain that the rule
+ * Ends a program before its first instruction, or refuses a connection, to open or change a file, or another call, where the kernel is certain that the rule
  * matches (plan/verdicts). What it is not certain of is killed after the effect, as by `kill`.
  */
 export const deny: Response = {
@@ -14,6 +14,7 @@ export const deny: Response = {
       connection: 'connection refused before it was made (EPERM)',
       file: 'file not opened (EPERM)',
       change: 'change refused before it was made (EPERM)',
+      call: 'call refused before it had an effect (EPERM)',
     },
     done: 'process killed after the event (it could not be denied before)',
     reported: 'not denied, only reported (guarantee: before the effect)',

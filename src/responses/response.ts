@@ -21,10 +21,13 @@ export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
 export const UNCHECKED =
   'because the app’s policy is paused or not yet read, so its exceptions could not be checked';
 
-/** What the kernel can deny: a program, before its first instruction; a connection, to open a file, and a change of a name, a mode or an owner, which fail with EPERM. */
+/**
+ * What the kernel can deny: a program, before its first instruction; a connection, to open a file, a change of a name, a mode or an
+ * owner, and a call that is judged by who makes it, which fail with EPERM.
+ */
 export type Denied = 'program' | RefusedCall | 'change';
-/** Calls that the kernel can refuse; `file`: opens and changes. */
-export const REFUSED_CALLS = ['connection', 'file'] as const;
+/** Calls that the kernel can refuse; `file`: opens and changes; `call`: those that are judged by who makes them. */
+export const REFUSED_CALLS = ['connection', 'file', 'call'] as const;
 export type RefusedCall = (typeof REFUSED_CALLS)[number];
 
 /** What a detection is about. */

@@ -102,24 +102,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       `${CHANGES} and (${['fs.path.name', 'fs.path.source', 'fs.path.target', 'fd.name']
         .map((field) => `${field} startswith ${at('secret/')}`)
         .join(' or ')})`;
-    /** What denies them: two rules for two paths, as the kernel is certain of a rule by one of them. */
-    const denyBad = (): void => {
-      const rules = [
-        `${CHANGES} and fs.path.name startswith ${at('secret/')}`,
-        `${CHANGES} and fs.path.source startswith ${at('secret/')}`,
-        `${CHANGES} and fs.path.target startswith ${at('secret/')}`,
-        `evt.type in (fchmod, fchown) and fd.name startswith ${at('secret/')}`,
-      ];
-      const names = rules.map((_, index) => `r${index}`);
-      const file = rules
-        .map((condition, index) =>
-          ruleFile(condition).replace('- rule: r\n', `- rule: r${index}\n`),
-        )
-        .join('\n');
-      const { bytes, denied } = verdictTable(ruleSetOf(file), 'docker', new Set(names));
-      assert.deepEqual([...denied].sort(), names);
-      probe.probe.setVerdicts(TABLE, bytes);
-    };
+    const denyBad = (): void => deny(bad());
 
     const inContainer = (of: TestCgroup, ...steps: Step[]): Step[] =>
       runsIn(of, at('good'), ...steps);

@@ -142,6 +142,9 @@ async function round(number) {
   refuses(() => probe.denyFiles('/nonexistent'), 'ENOENT');
   refuses(() => probe.denyFiles(1), 'EINVAL');
   for (let i = 0; i < 2; i++) mayRefuse(() => probe.denyFiles(), 'EPERM');
+  refuses(() => probe.denyCalls('/nonexistent'), 'ENOENT');
+  refuses(() => probe.denyCalls(1), 'EINVAL');
+  for (let i = 0; i < 2; i++) mayRefuse(() => probe.denyCalls(), 'EPERM');
   probe.allowFiles();
   refuses(() => probe.pin('/nonexistent/x'), 'ENOENT');
   refuses(() => probe.pin(1), 'EINVAL');

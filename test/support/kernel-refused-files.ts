@@ -3,9 +3,16 @@ import type { LoaderError } from 'ebpf-loader-napi';
 import type { KernelProbe } from './kernel-probe.ts';
 
 /** Has calls on files refused where rules deny them. Returns why this kernel refuses none; undefined: it does. */
-export function refuseFiles({ probe }: KernelProbe): string | undefined {
+export const refuseFiles = ({ probe }: KernelProbe): string | undefined =>
+  whyNot(() => probe.denyFiles());
+
+/** The same of calls that are judged by who makes them. */
+export const refuseCalls = ({ probe }: KernelProbe): string | undefined =>
+  whyNot(() => probe.denyCalls());
+
+function whyNot(load: () => void): string | undefined {
   try {
-    probe.denyFiles();
+    load();
     return undefined;
   } catch (error) {
     // Every other reason is a defect.

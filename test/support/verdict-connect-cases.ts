@@ -1,7 +1,7 @@
 // Rules about connects, and connects that they are about, of any shape.
 import fc from 'fast-check';
 import type { SocketDetails, SocketTuple } from '../../src/events/event.ts';
-import { PROTOCOL_KINDS, type ConnectEnd } from '../../src/plan/verdicts/call-kinds.ts';
+import { PROTOCOL_KINDS, type ConnectEnd } from '../../src/plan/verdicts/connect-kinds.ts';
 import { ancestry, numbersOf, OF_NUMBERS, processWith } from './verdict-path-cases.ts';
 import { verdictOf, type KnownCall } from '../../src/plan/verdicts/verdict.ts';
 import { parseIp } from '../../src/rules/fields/ip.ts';

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: the record of a call that changes a name, a mode or an owner, and was refused for a rule (deny-paths.bpf.c). */
+/* Layer 2: the record of a call that was refused for a rule by deny-paths.bpf.c or deny-calls.bpf.c. */
 #pragma once
 
 static __always_inline struct path_refusal *call__find_refusal(void)
@@ -66,10 +66,11 @@ __noinline int call__store_refusal(struct call_state *c)
 		return 0;
 	struct rec_call *r = (void *)s->b;
 	__u32 mode = c->spec.mode & 7;
-	if (mode) /* judged without the bits that the kernel ignores */
+	if (mode && c->spec.judged) /* judged without the bits that the kernel ignores */
 		(&r->arg1)[(mode - 1) & 7] &= MODE_BITS;
-	r->fd = -1;
-	if (c->spec.fd) {
+	if (c->spec.judged)
+		r->fd = -1;
+	if (c->spec.fd && c->spec.judged) {
 		/* as judged: another thread may have changed what the descriptor is */
 		r->fd = c->args[c->spec.fd & 7];
 		FILE_STORE_FACTS(r, &refusal->facts);

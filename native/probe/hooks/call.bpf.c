@@ -187,6 +187,8 @@ __noinline int call__send(void)
 	struct scope_entry *entry = scope__find_entry(c->cgroup);
 	if (!entry)
 		return 0;
+	if (c->spec.mode) /* a umode_t: the kernel does not see higher bits */
+		c->args[c->spec.mode & 7] &= 0xffff;
 	bool is_refused = c->ret < 0 && call__may_connect(c) && connect__is_refused();
 	if (is_refused && c->ret != -EPERM) {
 		/* another program has refused it as well, with an error of its own */
@@ -195,7 +197,7 @@ __noinline int call__send(void)
 	}
 	if (is_refused)
 		call__become_connect(c);
-	bool is_change = c->spec.judged && c->ret < 0 && call__is_refused(c);
+	bool is_change = (c->spec.judged || c->spec.way) && c->ret < 0 && call__is_refused(c);
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
 	if (!is_refused && !is_change && (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
@@ -216,7 +218,9 @@ __noinline int call__send(void)
 	c->off = sizeof(*r);
 	call__forget_strings(c);
 	__u32 option = c->args[1];
-	if (is_change) {
+	/* of a call that was judged by who makes it, the paths are those that were passed */
+	bool has_judged_paths = is_change && c->spec.judged;
+	if (has_judged_paths) {
 		call__store_refused_paths(c);
 	} else if (!(c->spec.flags & CALL_TEXT_IF_NAME) || option == PR_SET_NAME || option == PR_GET_NAME) {
 		for (int i = 0; i < 3; i++)
@@ -224,7 +228,7 @@ __noinline int call__send(void)
 		for (int i = 0; i < 3; i++)
 			call__store_directory(c, i);
 	}
-	if (!is_change)
+	if (!has_judged_paths)
 		call__store_object(c);
 	if (is_change) {
 		call__store_refusal(c);

@@ -38,6 +38,12 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     by: DENIED_BY.file,
     without: DENIED_BY.file,
   },
+  call: {
+    operation: 'mount, load a module, trace',
+    guarantee: 'prevented',
+    by: DENIED_BY.call,
+    without: DENIED_BY.call,
+  },
 };
 
 const TRIALS = Object.keys(BEST) as readonly DenialTrial[];

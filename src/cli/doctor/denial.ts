@@ -42,6 +42,15 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
       'not tried': 'the test’s program could not be run',
     },
   },
+  call: {
+    what: 'Mounts, modules and other calls',
+    works: 'a call was refused by who made it',
+    why: {
+      untold: 'in a test a call was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test a call was made although it was to be refused',
+      'not tried': 'the test’s program could not be run',
+    },
+  },
 };
 
 /** Of calls that are refused: what is said where what does so does not load, and what can be done then. */
@@ -56,13 +65,18 @@ const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
     advice:
       'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
   },
+  call: {
+    says: 'The response deny cannot refuse mounts, modules and other calls on this host; it kills the process afterwards',
+    advice:
+      'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
+  },
 };
 interface Unloaded {
   readonly says: string;
   readonly advice: string;
 }
 
-/** Whether programs, connections or calls on files can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
+/** Whether programs, connections, calls on files or other calls can be denied here. `tried`: what became of the test; undefined: no probe was loaded. */
 export function checkDenial(
   config: AgentConfig,
   trial: DenialTrial,

@@ -102,6 +102,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('denial', () => checkDenial(config, 'program', found?.denial.program));
     await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
     await look('files', () => checkDenial(config, 'file', found?.denial.file));
+    await look('calls', () => checkDenial(config, 'call', found?.denial.call));
     if (found !== undefined) matrix = denialMatrix(config, found.denial);
     await look('isolation', () =>
       able

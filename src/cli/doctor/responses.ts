@@ -1,6 +1,10 @@
 import type { AgentConfig } from '../../config/config.ts';
 import type { ResponseSetting } from '../../config/response-config.ts';
-import { deniedAccessesAmong, deniesChangesAmong } from '../../plan/verdicts/call-kinds.ts';
+import {
+  deniedAccessesAmong,
+  deniesCallsAmong,
+  deniesChangesAmong,
+} from '../../plan/verdicts/call-kinds.ts';
 import { canDeny, deniedKindsOf } from '../../plan/verdicts/rule-clauses.ts';
 import { fitsAll } from '../../rules/loader/selection.ts';
 import type { LoadedRule, RuleSet } from '../../rules/rule-set.ts';
@@ -29,15 +33,14 @@ export function checkResponses(config: AgentConfig, ruleSet: RuleSet | undefined
   const isLate = (rule: LoadedRule): boolean => !canDeny(rule);
   const late = [...denied].filter(isLate).map(({ name }) => name);
   const early = denied.size - late.length;
-  const files = [...denied].some((rule) => {
-    const kinds = deniedKindsOf(rule);
-    return deniedAccessesAmong(kinds) !== 0 || deniesChangesAmong(kinds);
-  });
+  const kinds = [...denied].map(deniedKindsOf);
+  const files = kinds.some((one) => deniedAccessesAmong(one) !== 0 || deniesChangesAmong(one));
+  const calls = kinds.some(deniesCallsAmong);
   const reported = responses.some(({ guarantee }) => guarantee === 'before the effect');
   const instead = reported
     ? 'it is only reported, or the process is killed after the event'
     : 'the process is killed after the event instead';
-  const deny = `${early} of ${denied.size} deny rules can act before the effect.${files ? ' For files this also needs the check "files" to be ok.' : ''}`;
+  const deny = `${early} of ${denied.size} deny rules can act before the effect.${files ? ' For files this also needs the check "files" to be ok.' : ''}${calls ? ' For mounts, modules and the like it needs "calls".' : ''}`;
   if (late.length === 0) return ok(`${says} ${deny}`);
   return (early === 0 ? warnOf : ok)(
     `${says} ${deny} For ${late.length === 1 ? 'rule' : 'rules'} ${list(late.map((name) => JSON.stringify(name)))} ${instead} ("varvel explain RULE" says why).`,

@@ -57,7 +57,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
   }
 }
 
-/** Denies a program and a connection. `onTest` is told of the test, which must see the events of its cgroup. */
+/** Denies a program, and a call of each sort. `onTest` is told of the test, which must see the events of its cgroup. */
 async function tryDenial(
   probe: LiveProbe,
   mountPoint: string,
@@ -83,6 +83,10 @@ async function tryDenial(
       file: await settled(() => {
         probe.denyFiles();
         return made().run('file');
+      }),
+      call: await settled(() => {
+        probe.denyCalls();
+        return made().run('call');
       }),
     };
   } finally {

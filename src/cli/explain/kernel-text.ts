@@ -41,6 +41,7 @@ const DENIED: Readonly<Record<DeniableCalls, string>> = {
   programs: `It ends the program before its first instruction (${DENIED_BY.program}), where the comparisons that the kernel decides are enough.`,
   connections: `It refuses the connection before it is made (EPERM, by ${DENIED_BY.connection}), where the comparisons that the kernel decides are enough.`,
   files: `It refuses to open or change the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
+  calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls" in varvel doctor).`,
 };
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:
@@ -49,6 +50,8 @@ const LATE: Readonly<Record<DeniableCalls, string>> = {
     'It can only kill the process after it has connected: the kernel cannot be certain of this rule.',
   files:
     'It can only kill the process after it has opened or changed the file: the kernel cannot be certain of this rule.',
+  calls:
+    'It can only kill the process after it has made the call: the kernel cannot be certain of this rule.',
 };
 
 /** What `do: deny` does about the rule, for people; none for a rule that is about neither programs, connections nor files. */

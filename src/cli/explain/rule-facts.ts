@@ -12,6 +12,7 @@ import type { Clause } from '../../plan/verdicts/conjunctions.ts';
 import {
   CONNECT_KINDS,
   deniedAccessesAmong,
+  deniesCallsAmong,
   deniesChangesAmong,
   EXEC_KINDS,
   isExec,
@@ -58,7 +59,7 @@ export interface KernelFacts {
   readonly certain: readonly JudgedEvent[];
 }
 
-export type DeniableCalls = 'programs' | 'connections' | 'files';
+export type DeniableCalls = 'programs' | 'connections' | 'files' | 'calls';
 
 /** What `do: deny` does about the rule. */
 export interface DenialFacts {
@@ -165,6 +166,7 @@ const deniableIn = (kinds: Kinds): readonly DeniableCalls[] => [
   ...((kinds & EXEC_KINDS) === NO_KINDS ? [] : (['programs'] as const)),
   ...((kinds & CONNECT_KINDS) === NO_KINDS ? [] : (['connections'] as const)),
   ...(deniedAccessesAmong(kinds) === 0 && !deniesChangesAmong(kinds) ? [] : (['files'] as const)),
+  ...(deniesCallsAmong(kinds) ? (['calls'] as const) : []),
 ];
 
 function fieldFacts(read: Read, events: readonly EventName[]): FieldFact[] {

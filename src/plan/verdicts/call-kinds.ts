@@ -4,6 +4,17 @@ import { predicateOf } from '../../rules/compile/modifiers.ts';
 import { isEventName } from '../../rules/fields/events.ts';
 import { modeText } from '../../rules/fields/param-text.ts';
 import { kindsOfOpens } from '../open-mask.ts';
+import { connectIndex, CONNECTS, type ConnectKind } from './connect-kinds.ts';
+import {
+  isWayEvent,
+  WAY_EVENTS,
+  WAY_KINDS,
+  wayIndex,
+  WAYS_WITH_RESULT,
+  waysOf,
+  type WayEvent,
+  type WayKind,
+} from './ways.ts';
 
 const { VERDICT_KINDS, VERDICT_OPEN_KINDS } = LIMITS;
 
@@ -18,7 +29,7 @@ export const EXEC_EVENTS = ['execve', 'execveat'] as const;
 export type ExecEvent = (typeof EXEC_EVENTS)[number];
 /** A call that is judged by where it goes. */
 export type ConnectEvent = 'connect';
-export type JudgedEvent = FileEvent | ExecEvent | ConnectEvent;
+export type JudgedEvent = FileEvent | ExecEvent | ConnectEvent | WayEvent;
 
 /** Kinds of each open, and of each path of another call. */
 const KINDS_OF_CALL = 8;
@@ -58,22 +69,9 @@ export interface ExecKind {
   readonly event: ExecEvent;
 }
 
-/** Where a connect goes: `failed`: nowhere, as the kernel has refused it at once. */
-export type ConnectEnd = 'ipv4' | 'ipv6' | 'unix' | 'failed';
-export const PROTOCOL_KINDS = ['tcp', 'udp', 'other'] as const;
-
-/** A connect as known to the kernel but for address, port and path. */
-export interface ConnectKind {
-  readonly event: ConnectEvent;
-  readonly end: ConnectEnd;
-  /** To an IP address; default tcp. */
-  readonly protocol?: (typeof PROTOCOL_KINDS)[number];
-  /** To an IP address: it goes on by itself, and the call has failed with EINPROGRESS or EINTR. */
-  readonly begun?: boolean;
-}
-
 /** The index of its bit. */
-export function kindIndex(kind: OpenKind | PathKind | ExecKind | ConnectKind): number {
+export function kindIndex(kind: OpenKind | PathKind | ExecKind | ConnectKind | WayKind): number {
+  if ('way' in kind) return wayIndex(kind);
   if ('end' in kind) return FIRST_CONNECT + connectIndex(kind);
   if (isExec(kind.event)) return FIRST_EXEC + EXEC_EVENTS.indexOf(kind.event);
   if ('reads' in kind) {
@@ -86,25 +84,6 @@ export function kindIndex(kind: OpenKind | PathKind | ExecKind | ConnectKind): n
 
 const FIRST_EXEC = VERDICT_OPEN_KINDS + JUDGED_CALLS.length * 2 * KINDS_OF_CALL;
 const FIRST_CONNECT = FIRST_EXEC + EXEC_EVENTS.length;
-
-/** As in the probe's shared.h. */
-function connectIndex({ end, protocol = 'tcp', begun = false }: ConnectKind): number {
-  const ofIp = 2 * PROTOCOL_KINDS.length;
-  if (end === 'unix') return 2 * ofIp;
-  if (end === 'failed') return 2 * ofIp + 1;
-  return (end === 'ipv6' ? ofIp : 0) + 2 * PROTOCOL_KINDS.indexOf(protocol) + (begun ? 1 : 0);
-}
-
-/** All kinds of connects, VERDICT_CONNECT_KINDS, in the order of their bits. */
-export const CONNECTS: readonly ConnectKind[] = [
-  ...(['ipv4', 'ipv6'] as const).flatMap((end) =>
-    PROTOCOL_KINDS.flatMap((protocol) =>
-      [false, true].map((begun): ConnectKind => ({ event: 'connect', end, protocol, begun })),
-    ),
-  ),
-  { event: 'connect', end: 'unix' },
-  { event: 'connect', end: 'failed' },
-];
 
 const firstOf = (event: PathEvent, which: 0 | 1): number =>
   VERDICT_OPEN_KINDS + (JUDGED_CALLS.indexOf(event) * 2 + which) * KINDS_OF_CALL;
@@ -200,10 +179,10 @@ const DENIED_OPENS = union(
 );
 /**
  * Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, connects that it is certain of both
- * ways, and opens and changes of names, modes and owners that would succeed.
+ * ways, opens and changes of names, modes and owners that would succeed, and calls that are judged by who makes them.
  */
 export const deniableAmong = (kinds: Kinds): Kinds =>
-  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS)) |
+  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS | WAY_KINDS)) |
   union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
 
 /** The accesses, as bits, of the opens that can be denied among these kinds. */
@@ -229,9 +208,13 @@ export const withSecondPaths = (kinds: Kinds): Kinds =>
 /** Whether these are kinds of calls that change a name, a mode or an owner, and would succeed. */
 export const deniesChangesAmong = (kinds: Kinds): boolean => (kinds & WORKED_PATHS) !== NO_KINDS;
 
-export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS | CONNECT_KINDS;
+/** Whether these are kinds of calls that are judged by who makes them. */
+export const deniesCallsAmong = (kinds: Kinds): boolean => (kinds & WAY_KINDS) !== NO_KINDS;
+
+export const ALL_KINDS: Kinds = FILE_KINDS | EXEC_KINDS | CONNECT_KINDS | WAY_KINDS;
 /** The kinds by which a call is judged if no comparison is about one of its paths. */
 export const ANY_PATH: Kinds =
+  WAY_KINDS |
   EXEC_KINDS |
   CONNECT_KINDS |
   KINDS_OF.file |
@@ -241,6 +224,7 @@ export const ANY_PATH: Kinds =
 /** All kinds of a call. */
 export function kindsOfEvent(event: JudgedEvent): Kinds {
   if (isExec(event)) return at(1, kindIndex({ event }));
+  if (isWayEvent(event)) return waysOf(event);
   if (event === 'connect') return CONNECT_KINDS;
   const open = OPEN_EVENTS.findIndex((one) => one === event);
   const own =
@@ -264,16 +248,17 @@ export const isExec = (event: string): event is ExecEvent =>
   (EXEC_EVENTS as readonly string[]).includes(event);
 
 /** Whether it is a call that a rule can deny. */
-export const isDeniable = (event: string): event is JudgedEvent => isExec(event) || isJudged(event);
+export const isDeniable = (event: string): event is JudgedEvent =>
+  isExec(event) || isJudged(event) || isWayEvent(event);
 
 /** All kinds of these calls, of others nothing. */
 export const kindsOfEvents = (events: Iterable<string>): Kinds =>
-  union([...events].filter((event) => isJudged(event) || isExec(event)).map(kindsOfEvent));
+  union([...events].filter(isDeniable).map(kindsOfEvent));
 
 const OPENS = kindsOfEvents(OPEN_EVENTS);
 const PATHS = FILE_KINDS & ~OPENS;
 /** A program that could not be run is reported elsewhere. */
-const NOT_OPENS = PATHS | EXEC_KINDS | CONNECT_KINDS;
+const NOT_OPENS = PATHS | EXEC_KINDS | CONNECT_KINDS | WAY_KINDS;
 const FAILED_PATHS =
   union(
     JUDGED_CALLS.flatMap((event) => [
@@ -284,7 +269,7 @@ const FAILED_PATHS =
 /** Of these calls that worked. */
 export const WORKED_PATHS: Kinds = PATHS & ~FAILED_PATHS;
 const FAILED_CONNECTS = kindsOfConnects(({ end, begun }) => end === 'failed' || begun === true);
-const WORKED = WORKED_PATHS | EXEC_KINDS | (CONNECT_KINDS & ~FAILED_CONNECTS);
+const WORKED = WORKED_PATHS | EXEC_KINDS | (CONNECT_KINDS & ~FAILED_CONNECTS) | WAY_KINDS;
 const FAILED = FAILED_PATHS | FAILED_CONNECTS;
 
 const everyOpen = (ofCall: number): Kinds =>
@@ -306,12 +291,12 @@ export function kindsOf(test: Test): PossibleKinds | undefined {
 function kindsOfType(test: Test): PossibleKinds | undefined {
   if (test.right !== undefined) return undefined;
   const holds = predicateOf(test);
-  const events = [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS, 'connect' as const];
+  const events = [...OPEN_EVENTS, ...JUDGED_CALLS, ...EXEC_EVENTS, 'connect', ...WAY_EVENTS];
   const kinds = kindsOfEvents(events.filter((event) => holds(event)));
   return { holds: kinds, fails: ALL_KINDS & ~kinds };
 }
 
-/** A call other than an open returns 0 or an error, of which opens' kinds say what can be. */
+/** A call other than an open mostly returns 0 or an error, of which opens' kinds say what can be. */
 function kindsOfResult(
   test: Test,
   opens: { readonly holds: number; readonly fails: number },
@@ -320,9 +305,10 @@ function kindsOfResult(
   if (worked === undefined || test.right !== undefined) return undefined;
   const holds = predicateOf(test)(worked);
   const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED : NO_KINDS);
+  const either = test.left.key === 'evt.rawres' ? WAYS_WITH_RESULT : NO_KINDS;
   return {
-    holds: (holds ? WORKED : NO_KINDS) | failed(opens.holds),
-    fails: (holds ? NO_KINDS : WORKED) | failed(opens.fails),
+    holds: (holds ? WORKED : NO_KINDS) | failed(opens.holds) | either,
+    fails: (holds ? NO_KINDS : WORKED) | failed(opens.fails) | either,
   };
 }
 

@@ -17,6 +17,7 @@ import { pathTestOf } from './path-tests.ts';
 import { programTestOf } from './program-tests.ts';
 import { standardTestOf } from './standard-tests.ts';
 import { loadsTestOf, variableTestOf } from './variable-tests.ts';
+import { WAY_KINDS, waysOfArgument } from './ways.ts';
 import {
   ALL_KINDS,
   ANY_ANCESTOR,
@@ -92,6 +93,7 @@ function isDecidedElsewhere(test: Test): boolean {
   return (
     isContainerTest(test) ||
     kindsOf(test) !== undefined ||
+    waysOfArgument(test) !== undefined ||
     (formTestOf(test) ?? programTestOf(test) ?? nameTestOf(test) ?? numberTestOf(test)) !==
       undefined ||
     (field !== undefined && pathTestOf(test, field) !== undefined)
@@ -162,7 +164,7 @@ class Reader {
   }
 }
 
-/** Of connects some fields are decided in other ways than of the other calls. */
+/** Of connects some fields are decided in other ways than of the other calls, and so are arguments of calls that are judged by who makes them. */
 function bothWaysOf(test: Test, ancestorsOf: Kinds): BothWays {
   if (neverHolds(test)) return { holds: [], fails: [ALWAYS] };
   const known =
@@ -174,6 +176,17 @@ function bothWaysOf(test: Test, ancestorsOf: Kinds): BothWays {
     ofPath(test) ??
     UNKNOWN;
   const connect = connectTestOf(test);
+  const ways = waysOfArgument(test);
+  if (ways !== undefined) {
+    const but = (clauses: readonly Clause[], kinds: Kinds): readonly Clause[] => [
+      ...clauses.map((clause) => ({ ...clause, kinds: clause.kinds & ~WAY_KINDS })),
+      { kinds, literals: [] },
+    ];
+    return {
+      holds: anyOf(but(known.holds, ways.holds)),
+      fails: anyOf(but(known.fails, ways.fails)),
+    };
+  }
   if (connect === undefined) return known;
   const of = (holds: boolean): readonly Clause[] => {
     const others = (holds ? known.holds : known.fails).map((clause) => ({

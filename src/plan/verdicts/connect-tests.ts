@@ -2,14 +2,8 @@ import { LIMITS } from '../../events/table.gen.ts';
 import { predicateOf } from '../../rules/compile/modifiers.ts';
 import type { Test } from '../../rules/compile/checked.ts';
 import { parseIp, parseNet, type IpNet } from '../../rules/fields/ip.ts';
-import {
-  CONNECT_KINDS,
-  kindsOfConnects,
-  NO_KINDS,
-  type ConnectKind,
-  type Judged,
-  type Kinds,
-} from './call-kinds.ts';
+import { CONNECT_KINDS, kindsOfConnects, NO_KINDS, type Judged, type Kinds } from './call-kinds.ts';
+import type { ConnectKind } from './connect-kinds.ts';
 import type { PathTest } from './path-tests.ts';
 import { anything, type Part, type Pattern } from './patterns.ts';
 

@@ -45,7 +45,8 @@ export const TABLE = (() => {
   const denyingConnects = denying + 4;
   const denyingOpens = denyingConnects + 4;
   const denyingChanges = denyingOpens + OPEN_ACCESSES * 4;
-  const dots = denyingChanges + 4;
+  const denyingCalls = denyingChanges + 4;
+  const dots = denyingCalls + 4;
   const names = dots + 4;
   const numbers = names + 4;
   const argv = numbers + 4;
@@ -101,6 +102,7 @@ export const TABLE = (() => {
     denyingConnects,
     denyingOpens,
     denyingChanges,
+    denyingCalls,
     dots,
     names,
     numbers,

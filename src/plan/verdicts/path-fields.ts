@@ -21,6 +21,7 @@ import {
   type Kinds,
 } from './call-kinds.ts';
 import type { PathPart } from './path-tests.ts';
+import { WAY_KINDS } from './ways.ts';
 
 /** What of a call a field is, for calls of these kinds. */
 interface Source {
@@ -104,12 +105,12 @@ const FD_PARTS: Readonly<Record<string, PathPart>> = {
 };
 const OF_DESCRIPTOR = {
   sources: [{ judged: 'file', kinds: KINDS_OF.file & ~UNIX_KINDS }],
-  unknown: EXEC_KINDS | CONNECT_KINDS,
+  unknown: EXEC_KINDS | CONNECT_KINDS | WAY_KINDS,
 } as const;
 /** `fd.name` is also where a unix socket is bound to. */
 const NAME_OF_DESCRIPTOR = {
   sources: [{ judged: 'file', kinds: KINDS_OF.file }],
-  unknown: EXEC_KINDS | (CONNECT_KINDS & ~UNIX_KINDS),
+  unknown: EXEC_KINDS | WAY_KINDS | (CONNECT_KINDS & ~UNIX_KINDS),
 } as const;
 /** `basename(fd.name)` of a directory is something else than `fd.filename`, so that of files is not decided. */
 const NAME_OF_SOCKET = {
@@ -142,7 +143,7 @@ export function pathFieldOf({ left }: Pick<Test, 'left'>): PathField | undefined
   if (found === undefined || found.sources.length === 0) return undefined;
   const part = plainPart(transformer);
   const { sources, unknown } = part === 'name' ? withoutFiles(found) : found;
-  return { sources, unknown: unknown | CONNECT_KINDS, part, lowered };
+  return { sources, unknown: unknown | CONNECT_KINDS | WAY_KINDS, part, lowered };
 }
 
 /** `fd.filename` is absent for a directory; `basename()` of its path is its own name. */

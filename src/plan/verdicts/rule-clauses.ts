@@ -14,6 +14,7 @@ import {
   EXEC_KINDS,
   deniableAmong,
   deniedAccessesAmong,
+  deniesCallsAmong,
   deniesChangesAmong,
   isDeniable,
   isJudged,
@@ -23,6 +24,7 @@ import {
   withSecondPaths,
   type Kinds,
 } from './call-kinds.ts';
+import { WAY_KINDS } from './ways.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES } = LIMITS;
 
@@ -49,6 +51,8 @@ export interface CertainRule {
   readonly deniedOpens: number;
   /** Whether it denies changes of names, modes or owners. */
   readonly deniesChanges: boolean;
+  /** Whether it denies calls by who makes them. */
+  readonly deniesCalls: boolean;
 }
 
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
@@ -104,7 +108,8 @@ export function* ruleClausesOf(
     const clauses = kept.has(rule)
       ? remembered(KNOWN, condition, container, clausesOf)
       : clausesOf(condition, container);
-    const ofEvents = kindsOfEvents(events) & ~EXEC_KINDS;
+    // Of these nothing is filtered.
+    const ofEvents = kindsOfEvents(events) & ~EXEC_KINDS & ~WAY_KINDS;
     const own = clauses.map((clause) => ({ ...clause, kinds: clause.kinds & ofEvents }));
     found.push({ name, clauses: own });
     yield;
@@ -217,6 +222,7 @@ function certainRuleOf(
     deniesConnects: (deniedKinds & CONNECT_KINDS) !== NO_KINDS,
     deniedOpens: deniedAccessesAmong(deniedKinds),
     deniesChanges: deniesChangesAmong(deniedKinds),
+    deniesCalls: deniesCallsAmong(deniedKinds),
   };
 }
 

@@ -214,6 +214,7 @@ export class TableWriter {
     setRules(TABLE.denying, ({ denies }) => denies);
     setRules(TABLE.denyingConnects, ({ deniesConnects }) => deniesConnects);
     setRules(TABLE.denyingChanges, ({ deniesChanges }) => deniesChanges);
+    setRules(TABLE.denyingCalls, ({ deniesCalls }) => deniesCalls);
     for (let access = 0; access < OPEN_ACCESSES; access++)
       setRules(
         TABLE.denyingOpens + 4 * access,

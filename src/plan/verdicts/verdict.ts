@@ -5,16 +5,17 @@ import {
   ARGV_TEXTS,
   isExec,
   kindIndex,
-  type ConnectKind,
   type ExecKind,
   type OpenKind,
   type PathKind,
 } from './call-kinds.ts';
+import type { ConnectKind } from './connect-kinds.ts';
 import { NUMBERS } from './number-tests.ts';
 import { MACHINES, PATH_MACHINES, type Machine } from './path-tests.ts';
+import { isWayEvent, type WayKind } from './ways.ts';
 
 /** A call as the kernel knows it, and the path of it that is judged. */
-export type KnownCall = (OpenKind | PathKind | ExecKind | KnownConnect) & KnownFile;
+export type KnownCall = (OpenKind | PathKind | ExecKind | KnownConnect | WayKind) & KnownFile;
 
 type KnownConnect = ConnectKind & {
   /** An IP address of 4 or 16 bytes; one that is mapped into IPv6 has 4. */
@@ -124,8 +125,13 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     }
     left.narrowByAncestors(program.ancestors ?? []);
   }
-  // A program that is run has no path but its own, and a connect has none unless to a unix socket.
-  const isComplete = isKnown || isExec(call.event) || ('end' in call && call.end !== 'unix');
+  // A program that is run has no path but its own, and a connect has none unless to a unix socket. Of a call that is judged by who
+  // makes it, none is looked at.
+  const isComplete =
+    isKnown ||
+    isExec(call.event) ||
+    isWayEvent(call.event) ||
+    ('end' in call && call.end !== 'unix');
   return { passes: left.passes, failing: isComplete ? left.failing : ALL_FAILING };
 }
 

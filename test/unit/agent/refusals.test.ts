@@ -61,10 +61,14 @@ test('after a trial it is unloaded, unless a rule asks for it', () => {
 });
 
 test('what cannot be refused is only told where a rule asks for it', () => {
-  const [connection, file] = [world(refused).refusal, world(refused).refusal];
+  const [connection, file, call] = Array.from({ length: 3 }, () => world(refused).refusal) as [
+    Refusal,
+    Refusal,
+    Refusal,
+  ];
   assert.deepEqual([connection.tryLoad(), file.isAvailable()], [false, false]);
   assert.equal(connection.failure, 'Cannot refuse connections: EPERM.');
-  assert.deepEqual(unavailableOf({ connection, file }), {
+  assert.deepEqual(unavailableOf({ connection, file, call }), {
     file: 'Cannot refuse connections: EPERM.',
   });
 });

@@ -23,7 +23,7 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
     /^Connections can be denied .* one was refused before it was made/,
   );
   assert.equal(found('denied').state, 'ok');
-  for (const trial of ['program', 'connection'] as const)
+  for (const trial of ['program', 'connection', 'call'] as const)
     for (const outcome of ['not denied', 'untold', 'not tried'] as const) {
       assert.equal(found(outcome, trial).state, 'warn');
       assert.ok(found(outcome, trial).advice);
@@ -48,7 +48,7 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
 test('what deny does here is told from what was tried', () => {
   const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
   const failed = { status: 'fulfilled', value: 'not denied' } as const;
-  const all = { program: WORKS, connection: WORKS, file: WORKS };
+  const all = { program: WORKS, connection: WORKS, file: WORKS, call: WORKS };
   const guarantees = (...args: Parameters<typeof denialMatrix>): string[] =>
     denialMatrix(...args).map(({ guarantee }) => guarantee);
   const late = 'killed after the effect';
@@ -56,16 +56,18 @@ test('what deny does here is told from what was tried', () => {
     'killed before the effect',
     'prevented',
     'prevented',
+    'prevented',
     late,
   ]);
-  const rows = denialMatrix(configOf(), { program: failed, connection: WORKS, file: refused });
+  const found = { program: failed, connection: WORKS, file: refused, call: refused };
+  const rows = denialMatrix(configOf(), found);
   assert.deepEqual(
     rows.map(({ guarantee }) => guarantee),
-    [late, 'prevented', late, late],
+    [late, 'prevented', late, late, late],
   );
   assert.match(
     matrixText(rows),
     /^ {2}open or change a file +killed after the effect {2}SIGKILL by the agent \(fmod_ret \(security_file_open, security_path_\*\) does not work here\)$/m,
   );
-  assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(4).fill(late));
+  assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(5).fill(late));
 });

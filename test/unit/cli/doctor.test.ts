@@ -277,7 +277,7 @@ async function doctor(options: {
         Promise.resolve({
           unseen: options.unseen ?? [],
           hooks: ['compat_exit'],
-          denial: { program: WORKS, connection: WORKS, file: WORKS },
+          denial: { program: WORKS, connection: WORKS, file: WORKS, call: WORKS },
         }),
       isolation: () => {
         throw new UserError('no cgroup v2');
@@ -355,7 +355,7 @@ test('file calls and connects that end in the kernel', () => {
   assert.equal(some.state, 'ok');
   assert.match(
     some.says,
-    /kernel discards file calls and connects that none of 1 rules can match \(\d+ of 320 conditions, /,
+    /kernel discards file calls and connects that none of 1 rules can match \(\d+ of 384 conditions, /,
   );
   assert.match(
     checkVerdicts(config, rules('evt.type = listen')).says,

@@ -158,7 +158,7 @@ describe('pages', () => {
       Promise.resolve({
         unseen: [],
         hooks: [],
-        denial: { program: WORKS, connection: WORKS, file: WORKS },
+        denial: { program: WORKS, connection: WORKS, file: WORKS, call: WORKS },
       });
     await runDoctor({ settings: [], env: {}, json: true, selfTest }, io);
     const { findings } = JSON.parse(out) as { findings: readonly { check: string }[] };

@@ -14,6 +14,7 @@ import '../../kernel/deny-connects.test.ts';
 import '../../kernel/deny-messages.test.ts';
 import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
+import '../../kernel/deny-calls.test.ts';
 import '../../kernel/deny-ancestors.test.ts';
 import '../../kernel/denial-pinned.test.ts';
 import '../../kernel/denial-test.test.ts';

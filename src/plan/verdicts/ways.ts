@@ -1,0 +1,121 @@
+// Calls that are judged by who makes them: before they are made, and only to be refused. native/schema/ways.mjs
+import { namesOf } from '../../events/call-names.ts';
+import { CALL_WAYS, JUDGED_CALLS, LIMITS } from '../../events/table.gen.ts';
+import type { Test } from '../../rules/compile/checked.ts';
+import { predicateOf } from '../../rules/compile/modifiers.ts';
+import { isEventName } from '../../rules/fields/events.ts';
+
+export type WayEvent = keyof typeof CALL_WAYS;
+
+/** One of the ways to make such a call that the kernel tells apart, from 0. */
+export interface WayKind {
+  readonly event: WayEvent;
+  readonly way: number;
+}
+
+const { VERDICT_CONNECT_KINDS, VERDICT_EXEC_KINDS, VERDICT_OPEN_KINDS } = LIMITS;
+const FIRST_WAY =
+  VERDICT_OPEN_KINDS + 16 * JUDGED_CALLS.length + VERDICT_EXEC_KINDS + VERDICT_CONNECT_KINDS;
+
+/** All of them, in the order of their bits. */
+const WAYS: readonly WayKind[] = Object.entries(CALL_WAYS).flatMap(([event, count]) =>
+  Array.from({ length: count }, (_, way) => ({ event: event as WayEvent, way })),
+);
+
+export const WAY_EVENTS: readonly WayEvent[] = Object.keys(CALL_WAYS) as WayEvent[];
+
+/** The index of its bit. */
+export const wayIndex = ({ event, way }: WayKind): number =>
+  FIRST_WAY + WAYS.findIndex((one) => one.event === event) + way;
+
+const kindsOfWays = (are: (way: WayKind) => boolean): bigint =>
+  WAYS.reduce((all, way, index) => (are(way) ? all | (1n << BigInt(FIRST_WAY + index)) : all), 0n);
+
+/** Kinds of all such calls. */
+export const WAY_KINDS = kindsOfWays(() => true);
+/** Those of one of them. */
+export const waysOf = (event: WayEvent): bigint => kindsOfWays((way) => way.event === event);
+
+export const isWayEvent = (event: string): event is WayEvent =>
+  isEventName(event) && Object.hasOwn(CALL_WAYS, event);
+
+/** These do not return 0 where they succeed: a descriptor, or a number of bytes. */
+const WITH_RESULT: readonly WayEvent[] = [
+  'process_vm_readv',
+  'process_vm_writev',
+  'pidfd_getfd',
+  'bpf',
+  'ptrace',
+];
+/** Of these it is not known what they will return. */
+export const WAYS_WITH_RESULT = kindsOfWays(({ event }) => WITH_RESULT.includes(event));
+
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const PERMISSIONS = 0o10000;
+const PTRACE_TRACEME = 0;
+const PTRACE_ATTACH = 16;
+const PTRACE_SEIZE = 0x4206;
+
+/** Of a device it is only known that it has a number. */
+const ANY_NUMBER = 'any number but 0';
+type Possible = readonly (number | string)[] | typeof ANY_NUMBER;
+
+/** All that a field can be where the call is made in this way; undefined: that is not known. */
+function possibleOf({ event, way }: WayKind, field: string): Possible | undefined {
+  const [, kind, name] = /^evt\.(arg|rawarg)\.([a-z]+)$/.exec(field) ?? [];
+  const isRaw = kind === 'rawarg';
+  const numberOf = (set: 'BPF' | 'PTRACE', value: number): Possible => [
+    isRaw ? value : namesOf(set, value),
+  ];
+  if (event === 'bpf' && name === 'cmd')
+    return way < CALL_WAYS.bpf - 1 ? numberOf('BPF', way) : undefined;
+  if (event === 'ptrace' && name === 'request') {
+    const request = [undefined, PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE][way];
+    return request === undefined ? undefined : numberOf('PTRACE', request);
+  }
+  if ((event === 'mknod' || event === 'mknodat') && way > 0 && isRaw) {
+    if (name === 'dev') return ANY_NUMBER;
+    const type = way === 1 ? S_IFCHR : S_IFBLK;
+    if (name === 'mode') return Array.from({ length: PERMISSIONS }, (_, mode) => type + mode);
+  }
+  return undefined;
+}
+
+/** Of these calls, the ones for which a comparison of an argument can hold, and for which it can fail; undefined: it says nothing of any. */
+export function waysOfArgument(test: Test): { holds: bigint; fails: bigint } | undefined {
+  if (test.right !== undefined) return undefined;
+  const known = KNOWN.get(test.key);
+  if (known !== undefined) return known ?? undefined;
+  const found = readArgument(test);
+  if (KNOWN.size < KNOWN_MAX) KNOWN.set(test.key, found ?? null);
+  return found;
+}
+
+/** By the text of a comparison. Rules have some thousand different ones. */
+const KNOWN = new Map<string, { holds: bigint; fails: bigint } | null>();
+const KNOWN_MAX = 4096;
+
+function readArgument(test: Test): { holds: bigint; fails: bigint } | undefined {
+  const results = WAYS.map((way) => resultsOf(test, possibleOf(way, test.left.key)));
+  if (results.every((result) => result === undefined)) return undefined;
+  const kinds = (can: boolean): bigint =>
+    results.reduce(
+      (all, result, index) =>
+        result?.includes(can) === false ? all : all | (1n << BigInt(FIRST_WAY + index)),
+      0n,
+    );
+  return { holds: kinds(true), fails: kinds(false) };
+}
+
+/** What a comparison with these can give. */
+function resultsOf(test: Test, possible: Possible | undefined): readonly boolean[] | undefined {
+  if (possible === undefined) return undefined;
+  const predicate = predicateOf(test);
+  if (possible !== ANY_NUMBER) return [...new Set(possible.map((value) => predicate(value)))];
+  // Compared with 0, all other numbers are alike.
+  const isWithZero = ['=', '==', '!='].includes(test.operator) && test.modifier === undefined;
+  return isWithZero && test.values.every((value) => Number(value) === 0)
+    ? [predicate(1)]
+    : undefined;
+}

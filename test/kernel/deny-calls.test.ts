@@ -1,0 +1,303 @@
+// Calls that a rule denies by who makes them have no effect.
+import assert from 'node:assert/strict';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, type TestContext } from 'node:test';
+import type { WireEvent } from '../../src/events/wire-event.ts';
+import { hooksFor } from '../../src/plan/hooks.ts';
+import { WAY_EVENTS, type WayEvent } from '../../src/plan/verdicts/ways.ts';
+import { RuleEngine } from '../../src/rules/engine.ts';
+import { bytes, call, callFd, text } from '../support/kernel-calls.ts';
+import { missingHierarchy } from '../support/kernel-cgroups.ts';
+import { runsIn } from '../support/kernel-container.ts';
+import {
+  KernelProbe,
+  STANDARD_PROGRAMS,
+  stepsProgram,
+  type Step,
+  type TestCgroup,
+} from '../support/kernel-probe.ts';
+import { refuseCalls, refusingTest } from '../support/kernel-refused-files.ts';
+import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
+import { makeProcess, makeSubject } from '../support/rules-subject.ts';
+import { verdictTable } from '../support/verdict-table.ts';
+
+const TABLE = 1;
+const EPERM = -1;
+const ENOSYS = -38;
+const AT_FDCWD = -100;
+const PTRACE_TRACEME = 0;
+const PTRACE_ATTACH = 16;
+const PTRACE_SEIZE = 0x4206;
+const BPF_MAP_CREATE = 0;
+const BPF_PROG_LOAD = 5;
+const S_IFIFO = 0o10000;
+const S_IFCHR = 0o20000;
+const S_IFBLK = 0o60000;
+/** 1:3, /dev/null */
+const DEVICE = 0x103;
+const MANY = 200;
+
+for (const kind of ['v2', 'v1-pids'] as const)
+  describe(`calls denied by who makes them, with ${kind}`, { skip: missingHierarchy(kind) }, () => {
+    let probe: KernelProbe;
+    let dir: string;
+    let cgroup: TestCgroup;
+    /** Why this kernel refuses none. */
+    let why: string | undefined;
+    before(() => {
+      const hooks = hooksFor(new Set(WAY_EVENTS));
+      // Without modules in the kernel there are no such tracepoints.
+      const isThere = (hook: string): boolean => !hook.endsWith('_module') || hasModules();
+      probe = new KernelProbe({
+        hierarchy: kind,
+        attach: [...STANDARD_PROGRAMS, ...hooks.filter(isThere), 'sys_dup2'],
+      });
+      cgroup = probe.mkdir('judged');
+      probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+      dir = mkdtempSync(join(realpathSync(tmpdir()), 'varvel-deny-calls-'));
+      copyFileSync(stepsProgram(), join(dir, 'good'));
+      copyFileSync(stepsProgram(), join(dir, 'other'));
+      writeFileSync(at('no.ko'), 'no module');
+      why = refuseCalls(probe);
+    });
+    after(async () => {
+      await probe.close();
+      rmSync(dir, { recursive: true, force: true });
+    });
+
+    const at = (name: string): string => join(dir, name);
+    const refusing = (name: string, run: (t: TestContext) => Promise<void>): void => {
+      refusingTest(name, () => why, run);
+    };
+    const deny = (condition: string): void => {
+      const { bytes: table, denied } = verdictTable(
+        ruleSetOf(ruleFile(condition)),
+        'docker',
+        new Set(['r']),
+      );
+      assert.deepEqual(denied, ['r'], condition);
+      probe.probe.setVerdicts(TABLE, table);
+    };
+
+    async function calls(
+      steps: Step[],
+      how: (of: TestCgroup, ...args: Step[]) => Step[] = (of, ...args) =>
+        runsIn(of, at('good'), ...args),
+    ): Promise<[results: ReadonlyMap<string, number[]>, events: readonly WireEvent[]]> {
+      const before = probe.events.length;
+      const running = await probe.run(undefined, how(cgroup, ...steps));
+      const results = new Map<string, number[]>();
+      for (const made of running.results) {
+        const { step, name, ret } = made as { step: string; name?: string; ret: number };
+        if (step !== 'call' || name === undefined) continue;
+        results.set(name, [...(results.get(name) ?? []), Math.min(ret, 0)]);
+      }
+      const events = probe.events.slice(before).filter(({ call: made }) => made !== undefined);
+      return [results, events];
+    }
+    const told = (events: readonly WireEvent[]): string[] =>
+      events.filter(({ denied }) => denied).map(({ type }) => type);
+
+    /** One call of each event. */
+    const oneOfEach = (): Readonly<Record<WayEvent, Step[]>> => ({
+      mount: call('mount', text('none'), text('/mnt'), text('tmpfs'), 0, text('size=4096')),
+      umount2: call('umount2', text('/proc'), 0),
+      move_mount: call('move_mount', AT_FDCWD, text('/mnt'), AT_FDCWD, text('/srv'), 0),
+      pivot_root: call('pivot_root', text('/mnt'), text('/mnt')),
+      chroot: call('chroot', text('/')),
+      init_module: call('init_module', bytes(Buffer.alloc(200, '.')), 200, text('')),
+      finit_module: [
+        ...callFd('openat', AT_FDCWD, text(at('no.ko')), 0, 0),
+        ...call('finit_module', '@', text(''), 0),
+      ],
+      process_vm_readv: call(
+        'process_vm_readv',
+        ...['child', '{', 'o:8', 8, '}', 1, '{', 'handle', 8, '}', 1, 0],
+      ),
+      process_vm_writev: call(
+        'process_vm_writev',
+        ...['child', '{', 'o:8', 8, '}', 1, '{', 'handle', 8, '}', 1, 0],
+      ),
+      pidfd_getfd: [...callFd('pidfd_open', 'child', 0), ...call('pidfd_getfd', '@', 0, 0)],
+      capset: call('capset', bytes(capabilityHeader()), bytes(Buffer.alloc(24))),
+      bind: [...callFd('socket', 1, 1, 0), ...call('bind', '@', bytes('\x01\0/none/none\0'), 13)],
+      listen: [...callFd('socket', 2, 1, 0), ...call('listen', '@', 1)],
+      setuid: call('setuid', 0),
+      setreuid: call('setreuid', 0, 0),
+      setresuid: call('setresuid', 0, 0, 0),
+      mknod: call('mknod', text(at('null')), S_IFCHR | 0o600, DEVICE),
+      mknodat: call('mknodat', AT_FDCWD, text(at('nullat')), S_IFBLK | 0o600, DEVICE),
+      ptrace: call('ptrace', PTRACE_ATTACH, 'child', 0, 0),
+      bpf: call('bpf', BPF_MAP_CREATE, 'n', 0),
+    });
+    /** Each in a process of its own. */
+    const eachCall = (): Step[] =>
+      WAY_EVENTS.flatMap((event) => [
+        ...['fork', '[', 'child'],
+        ...oneOfEach()[event],
+        ...['exit', 0, ']'],
+      ]);
+
+    refusing('by each call, each with one complete record', async () => {
+      deny(`evt.type in (${WAY_EVENTS.join(', ')})`);
+      const [results, events] = await calls(eachCall());
+      const there = WAY_EVENTS.filter((event) => results.get(event)?.[0] !== ENOSYS);
+      assert.ok(there.length >= WAY_EVENTS.length - 2, 'at most those of modules are missing');
+      for (const event of there) assert.deepEqual(results.get(event), [EPERM], event);
+      const refused = events.filter(({ denied }) => denied);
+      assert.deepEqual(told(events), there);
+      for (const event of refused)
+        assert.deepEqual(
+          [event.result, event.judged?.result, event.ruleMatches, event.comm],
+          [EPERM, 0, true, 'good'],
+          event.type,
+        );
+      assert.deepEqual(readdirSync(dir).sort(), ['good', 'no.ko', 'other'], 'no device was made');
+      // With what was passed.
+      const one = (type: WayEvent): WireEvent => refused.find((event) => event.type === type)!;
+      assert.deepEqual(
+        [1, 2, 3].map((n) => one('mount').call?.text(n)),
+        ['none', '/mnt', 'tmpfs'],
+      );
+      assert.equal(one('mknod').call?.arg(2), BigInt(S_IFCHR | 0o600));
+      // The agent's own judgement: as if it had been made.
+      const engine = new RuleEngine(
+        ruleSetOf(ruleFile(`evt.type in (${WAY_EVENTS.join(', ')}) and evt.rawres = 0`)),
+      );
+      for (const event of refused)
+        assert.equal(
+          engine.evaluate(makeSubject(event, { process: makeProcess() }), 'all').length,
+          1,
+          event.type,
+        );
+    });
+
+    refusing(
+      'and by none where the rule is about another program, container or process',
+      async () => {
+        const all = `evt.type in (${WAY_EVENTS.join(', ')})`;
+        deny(`${all} and not proc.exepath = ${at('good')}`);
+        const [ofGood, events] = await calls(eachCall());
+        const may = (results: ReadonlyMap<string, number[]>): string[] =>
+          WAY_EVENTS.filter((event) => results.get(event)?.[0] !== EPERM);
+        // The others change what is above them, or need more.
+        const free = [
+          'mount',
+          'chroot',
+          'setuid',
+          'bpf',
+          'listen',
+          'ptrace',
+          'mknod',
+          'pidfd_getfd',
+        ];
+        for (const event of free) assert.ok(may(ofGood).includes(event), event);
+        assert.deepEqual(told(events), []);
+        for (const made of ['null', 'nullat']) rmSync(at(made), { force: true });
+        const [ofOther] = await calls(eachCall(), (of, ...args) =>
+          runsIn(of, at('other'), ...args),
+        );
+        assert.ok(!may(ofOther).includes('mount') && !may(ofOther).includes('bpf'));
+        deny(all);
+        const other = probe.mkdir('other');
+        const [elsewhere] = await calls(eachCall(), (_, ...args) =>
+          runsIn(other, at('good'), ...args),
+        );
+        for (const event of free) assert.ok(may(elsewhere).includes(event), event);
+        for (const made of ['null', 'nullat']) rmSync(at(made), { force: true });
+        const [moved] = await calls(call('chroot', text('/')), ({ dir: of }, ...args) => [
+          ...['fork', '[', 'enter', of],
+          ...args,
+          ...['exit', 0, ']'],
+        ]);
+        assert.deepEqual(moved.get('chroot'), [0]);
+        probe.probe.setVerdicts(TABLE, undefined);
+        assert.deepEqual((await calls(call('chroot', text('/'))))[0].get('chroot'), [0]);
+        deny(all);
+        probe.probe.allowCalls();
+        assert.deepEqual((await calls(call('chroot', text('/'))))[0].get('chroot'), [0]);
+        probe.probe.denyCalls();
+        assert.deepEqual((await calls(call('chroot', text('/'))))[0].get('chroot'), [EPERM]);
+      },
+    );
+
+    refusing('by the arguments that the kernel knows', async () => {
+      deny('evt.type = bpf and evt.arg.cmd in (BPF_PROG_LOAD, BPF_LINK_CREATE)');
+      const bpf = (cmd: number): Step[] => call('bpf', cmd, 'n', 0);
+      const [ofBpf] = await calls([...bpf(BPF_MAP_CREATE), ...bpf(BPF_PROG_LOAD), ...bpf(9999)]);
+      const [create, load, unknown] = ofBpf.get('bpf') ?? [];
+      assert.equal(load, EPERM);
+      assert.ok(create !== EPERM && unknown !== EPERM);
+      deny('evt.type = ptrace and evt.arg.request in (PTRACE_ATTACH, PTRACE_SEIZE)');
+      const ptrace = (request: number): Step[] => [
+        ...['fork', '[', 'child'],
+        ...call('ptrace', request, 'child', 0, 0),
+        ...['exit', 0, ']'],
+      ];
+      const [ofPtrace] = await calls(
+        [PTRACE_ATTACH, PTRACE_SEIZE, PTRACE_TRACEME].flatMap((request) => ptrace(request)),
+      );
+      assert.deepEqual(ofPtrace.get('ptrace'), [EPERM, EPERM, 0]);
+      const device =
+        '(evt.rawarg.mode >= 8192 and evt.rawarg.mode < 16384) or (evt.rawarg.mode >= 24576 and evt.rawarg.mode < 32768)';
+      deny(`evt.type in (mknod, mknodat) and (${device}) and evt.rawarg.dev != 0`);
+      const mknod = (name: string, mode: number, dev: number): Step[] =>
+        call('mknod', text(at(name)), mode, dev);
+      const [ofMknod, events] = await calls([
+        ...mknod('1', S_IFCHR | 0o644, DEVICE),
+        ...mknod('2', S_IFBLK, DEVICE),
+        ...mknod('3', S_IFIFO | 0o644, DEVICE),
+        // A whiteout of an overlay.
+        ...mknod('4', S_IFCHR, 0),
+        ...mknod('5', 0o644, 0),
+        // Bits that the kernel ignores do not hide it, and are not told.
+        ...mknod('6', 0x10000 | S_IFCHR, DEVICE),
+      ]);
+      assert.deepEqual(ofMknod.get('mknod'), [EPERM, EPERM, 0, 0, 0, EPERM]);
+      assert.equal(
+        events
+          .filter(({ denied }) => denied)
+          .at(-1)
+          ?.call?.arg(2),
+        BigInt(S_IFCHR),
+      );
+      for (const made of ['3', '4', '5']) rmSync(at(made));
+    });
+
+    refusing(`${MANY} of ${MANY} processes are refused`, async () => {
+      deny(`evt.type in (mount, chroot, ptrace) and proc.exepath = ${at('good')}`);
+      const { deniedDropped } = probe.probe.stats();
+      const one = [
+        ...['fork', '[', 'child'],
+        ...call('mount', text('none'), text('/mnt'), text('tmpfs'), 0, 'n'),
+        ...call('chroot', text('/')),
+        ...call('ptrace', PTRACE_SEIZE, 'child', 0, 0),
+        ...call('dup2', 1, 1),
+        ...['exit', 0, ']'],
+      ];
+      const [results, events] = await calls(Array.from({ length: MANY }, () => one).flat());
+      for (const event of ['mount', 'chroot', 'ptrace'])
+        assert.deepEqual(results.get(event), Array(MANY).fill(EPERM), event);
+      assert.deepEqual(results.get('dup2'), Array(MANY).fill(0));
+      assert.equal(told(events).length, 3 * MANY);
+      assert.equal(probe.probe.stats().deniedDropped, deniedDropped);
+    });
+  });
+
+/** _LINUX_CAPABILITY_VERSION_3, of the calling process. */
+function capabilityHeader(): Buffer {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(0x20080522, 0);
+  return header;
+}
+
+const hasModules = (): boolean => readdirSync('/proc').includes('modules');

@@ -1,0 +1,77 @@
+// Of which calls a rule can be certain by who makes them, before they are made.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deniesCallsAmong } from '../../../src/plan/verdicts/call-kinds.ts';
+import { TABLE } from '../../../src/plan/verdicts/layout.ts';
+import { deniedKindsOf } from '../../../src/plan/verdicts/rule-clauses.ts';
+import { verdictOf } from '../../../src/plan/verdicts/verdict.ts';
+import type { WayKind } from '../../../src/plan/verdicts/ways.ts';
+import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
+import { verdictTable } from '../../support/verdict-table.ts';
+
+const CHARACTER_DEVICE = 'evt.rawarg.mode >= 8192 and evt.rawarg.mode < 16384';
+
+for (const [condition, denies] of [
+  ['evt.type = mount', true],
+  ['evt.type in (mount, move_mount, openat) and not proc.exepath = /x', true],
+  ['evt.type = mount and evt.rawres = 0', true],
+  ['evt.type = mount and evt.failed = false', true],
+  ['evt.type = mount and evt.failed = true', false],
+  // What these return is not known before.
+  ['evt.type = bpf and evt.rawres >= 0', false],
+  ['evt.type = pidfd_getfd and evt.rawres = 0', false],
+  ['evt.type = bpf and evt.res = SUCCESS', true],
+  // Nor are most of the arguments.
+  ['evt.type = mount and evt.arg.flags contains MS_BIND', false],
+  ['evt.type = mount and evt.arg.name = /dev/sda', false],
+  ['evt.type = mknod and evt.arg.path = /x', false],
+  ['evt.type = listen and fd.name = /x', false],
+  ['evt.type = mount and user.name = root', false],
+  ['evt.type = bpf and evt.arg.cmd in (BPF_PROG_LOAD, BPF_MAP_CREATE)', true],
+  ['evt.type = bpf and evt.rawarg.cmd = 5', true],
+  ['evt.type = bpf and evt.rawarg.cmd > 38', false],
+  ['evt.type = ptrace and evt.arg.request = PTRACE_ATTACH', true],
+  ['evt.type = ptrace and evt.arg.request = PTRACE_PEEKTEXT', false],
+  [`evt.type in (mknod, mknodat) and ${CHARACTER_DEVICE} and evt.rawarg.dev != 0`, true],
+  [`evt.type in (mknod, mknodat) and ${CHARACTER_DEVICE} and evt.rawarg.dev = 259`, false],
+  // No hook sees them before they have an effect.
+  ['evt.type in (dup2, setns, fsopen, delete_module, memfd_create)', false],
+] as const)
+  test(`${condition}: ${denies ? 'can be refused' : 'cannot be refused'}`, () => {
+    const rules = ruleSetOf(ruleFile(condition));
+    assert.equal(deniesCallsAmong(deniedKindsOf(rules.rules[0]!)), denies);
+    const { bytes, denied } = verdictTable(rules, 'docker', new Set(['r']));
+    assert.deepEqual(denied, denies ? ['r'] : []);
+    if (bytes === undefined) return;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    assert.equal(view.getUint32(TABLE.denyingCalls, true), denies ? 1 : 0);
+  });
+
+test('a table is certain by what the kernel knows of the call', () => {
+  const isCertain = (condition: string, kind: WayKind, program = '/bin/app'): boolean => {
+    const { bytes } = verdictTable(ruleSetOf(ruleFile(condition)), 'docker', new Set(['r']));
+    const { failing } = verdictOf(bytes ?? assert.fail('no table'), {
+      ...kind,
+      directory: false,
+      layer: 'none',
+      path: undefined,
+      program: { path: Buffer.from(program), layer: 'lower' },
+    });
+    return (failing & 1) === 0;
+  };
+  const mount: WayKind = { event: 'mount', way: 0 };
+  assert.ok(isCertain('evt.type in (mount, bpf)', mount));
+  assert.ok(!isCertain('evt.type = bpf', mount));
+  const byOthers = 'evt.type = mount and not proc.exepath in (/bin/mount, /bin/app)';
+  assert.ok(!isCertain(byOthers, mount));
+  assert.ok(isCertain(byOthers, mount, '/tmp/x'));
+  const loads = 'evt.type = bpf and evt.arg.cmd = BPF_PROG_LOAD';
+  assert.ok(isCertain(loads, { event: 'bpf', way: 5 }));
+  assert.ok(!isCertain(loads, { event: 'bpf', way: 4 }));
+  assert.ok(!isCertain(loads, { event: 'bpf', way: 39 }), 'a command that it does not know');
+  const device = `evt.type = mknod and ${CHARACTER_DEVICE} and evt.rawarg.dev != 0`;
+  assert.deepEqual(
+    [0, 1, 2].map((way) => isCertain(device, { event: 'mknod', way })),
+    [false, true, false],
+  );
+});
