@@ -25,15 +25,21 @@ import type { KernelVerdicts } from './verdicts.ts';
 const FOLDER = 'varvel';
 /** What former agents left is removed after this time, whatever this one denies. */
 const MOST_BESIDE_MS = 60_000;
+/** For `noteSeen`. */
+const NO_LIMIT = 0;
 /** What could not be kept is tried again after this time. */
 const RETRY_MS = 60_000;
+
+/** How long it goes on, for people. */
+export const keptText = (keepMs: number | 'keep'): string =>
+  keepMs === 'keep' ? 'until somebody ends it' : `for ${formatDurationMs(keepMs)}`;
 
 export interface PinnedDenialOptions {
   readonly probe: Pick<LiveProbe, 'pin' | 'unpin' | 'noteSeen'>;
   /** Where a BPF file system is mounted (`probe.bpf_filesystem`). */
   readonly fileSystem: string;
-  /** `probe.deny_without_agent`; 0: what is denied ends with the agent. */
-  readonly keepMs: number;
+  /** `probe.deny_without_agent`; 0: what is denied ends with the agent; `keep`: it goes on for good. */
+  readonly keepMs: number | 'keep';
   /** Agents of another state folder are none of this one's. */
   readonly stateDir: string;
   readonly logger: Logger;
@@ -133,7 +139,7 @@ export class PinnedDenial {
     }
     if (keepMs === 0) return;
     if (nowMs() >= this.#nextMs && denies()) this.#pin();
-    if (this.#pinned) probe.noteSeen(keepMs);
+    if (this.#pinned) probe.noteSeen(keepMs === 'keep' ? NO_LIMIT : keepMs);
   }
 
   /** The agent ends, and with it what it denies, unless that is to go on: a successor ends it once it denies itself. */
@@ -141,7 +147,7 @@ export class PinnedDenial {
     if (this.#pinned)
       this.#options.logger.warn(
         { directory: this.#directory },
-        `what is denied stays denied without an agent, for ${formatDurationMs(this.#options.keepMs)} (probe.deny_without_agent): varvel lift ends it`,
+        `what is denied stays denied without an agent, ${keptText(this.#options.keepMs)} (probe.deny_without_agent): varvel lift ends it`,
       );
     verdicts.stop({ keeps: this.#pinned });
   }

@@ -51,8 +51,11 @@ export interface AgentSnapshot {
     readonly denialTest?: Readonly<Record<DenialTrial, string>> | undefined;
     /** Why calls cannot be refused here although a rule denies some, by what they are. */
     readonly refusalsUnavailable?: Readonly<Partial<Record<RefusedCall, string>>>;
-    /** What is denied goes on without the agent for this time, or why it does not; undefined: it is not asked for, or nothing is denied. */
-    readonly pinned?: { readonly keepMs: number; readonly unavailable: string | undefined };
+    /** What is denied goes on without the agent for this time (`keep`: for good), or why it does not; undefined: it is not asked for, or nothing is denied. */
+    readonly pinned?: {
+      readonly keepMs: number | 'keep';
+      readonly unavailable: string | undefined;
+    };
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };

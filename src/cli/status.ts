@@ -1,7 +1,7 @@
-import { formatDurationMs } from '../config/units.ts';
 import { notWatchedFor } from '../agent/ceilings.ts';
 import { isGood } from '../agent/canary-run.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
+import { keptText } from '../agent/pinned-denial.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
 import { isAbsent } from '../apps/absent-runtime.ts';
 import type { ContainerStatus } from '../apps/status.ts';
@@ -363,7 +363,7 @@ function deniedLines({
   if (pinned !== undefined)
     lines.push(
       pinned.unavailable === undefined
-        ? `what is denied stays denied without the agent, for ${formatDurationMs(pinned.keepMs)} (probe.deny_without_agent)`
+        ? `what is denied stays denied without the agent, ${keptText(pinned.keepMs)} (probe.deny_without_agent)`
         : `DENIAL ENDS IF THE AGENT ENDS (${pinned.unavailable})`,
     );
   if (deniedDropped > 0)

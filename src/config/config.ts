@@ -183,8 +183,8 @@ export interface AgentConfig extends RuleSettings {
     readonly compatCalls: boolean;
     /** Filter opens in the kernel that no rule can match. */
     readonly kernelVerdicts: boolean;
-    /** How long what is denied stays denied after the agent; 0: it ends with it. */
-    readonly denyWithoutAgentMs: number;
+    /** How long what is denied stays denied after the agent; 0: it ends with it; `keep`: until somebody ends it. */
+    readonly denyWithoutAgentMs: number | 'keep';
     /** Where a BPF file system is mounted. */
     readonly bpfFileSystem: string;
   };

@@ -23,7 +23,7 @@ import {
   flag,
   whole,
   duration,
-  durationOrNone,
+  durationNoneOrKeep,
   ring,
   bytes,
   list,
@@ -372,7 +372,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       tick_ms: whole(1, 100, 2),
       compat_calls: flag(true),
       kernel_verdicts: flag(true),
-      deny_without_agent: durationOrNone(10_000, 30 * 24 * 3_600_000),
+      deny_without_agent: durationNoneOrKeep(10_000, 30 * 24 * 3_600_000),
       bpf_filesystem: path().default('/sys/fs/bpf'),
     })
     .prefault({}),

@@ -65,16 +65,16 @@ export const duration = (minMs: number, maxMs: number, fallback: string) => {
   );
 };
 
-/** None (`0s`, the default), or a time in these bounds. */
-export const durationOrNone = (minMs: number, maxMs: number) =>
+/** None (`0s`, the default), a time in these bounds, or `keep`: without an end. */
+export const durationNoneOrKeep = (minMs: number, maxMs: number) =>
   value(
     z
       .string()
       .default('0s')
-      .transform((it) => parseDurationMs(it) ?? Number.NaN)
-      .refine((ms) => ms === 0 || (ms >= minMs && ms <= maxMs)),
+      .transform((it) => (it === 'keep' ? it : (parseDurationMs(it) ?? Number.NaN)))
+      .refine((ms) => ms === 'keep' || ms === 0 || (ms >= minMs && ms <= maxMs)),
     'text',
-    `0s, or a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(maxMs)}, such as 30s, 20m or 2h`,
+    `0s, keep, or a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(maxMs)}, such as 30s, 20m or 2h`,
   );
 
 /** A ring's size: the kernel accepts only powers of two of at least a page. */

@@ -41,14 +41,14 @@ const RULES = `
 const UNSEEN = 'Varvel: denied without an agent';
 const RUNS_NEW = 'cp /bin/busybox /tmp/busybox; /tmp/busybox true';
 
-const start = (): Promise<E2eAgent> =>
+const start = (keeps = '1h'): Promise<E2eAgent> =>
   E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': RULES },
     config: [
       'responses: [{match: {rule: "*", app: shop}, do: deny, mode: enforce, fall_back: false}]',
-      `probe: {deny_without_agent: 1h, bpf_filesystem: ${bpffs}}`,
+      `probe: {deny_without_agent: ${keeps}, bpf_filesystem: ${bpffs}}`,
     ],
   });
 /** The directories in which something is pinned. */
@@ -140,11 +140,15 @@ test('a killed agent leaves what it denies, and the next one takes it over witho
   }
 });
 
-test('an uninstall after a crash leaves nothing, and a successor takes over', async () => {
-  await using agent = await start();
+test('an uninstall after a crash leaves nothing, and a successor takes over: also where nothing else ends it', async () => {
+  await using agent = await start('keep');
   const shop = await runApp(engine, 'shop', 'production');
   try {
     await untilPinned(agent);
+    assert.match(
+      agent.varvel('status').stdout,
+      /^what is denied stays denied without the agent, until somebody ends it/m,
+    );
     const [former] = pinned();
     const stop = refusedAllTheTime(shop);
     await agent.replace();

@@ -21,7 +21,7 @@ import { UserError } from '../../../src/shared/user-error.ts';
 const STATE_DIR = '/var/lib/varvel';
 
 /** An agent over a file system that is none of BPF's: what the probe would name are plain files. */
-function world(t: TestContext, options: { keepMs?: number; root?: string } = {}) {
+function world(t: TestContext, options: { keepMs?: number | 'keep'; root?: string } = {}) {
   const root = options.root ?? mkdtempSync(join(tmpdir(), 'varvel-pins-'));
   t.after(() => rmSync(root, { recursive: true, force: true }));
   const calls: string[] = [];
@@ -81,6 +81,17 @@ test('once something is denied it is named each second, and what is denied goes 
   assert.deepEqual(stopped, [true]);
   assert.match(warned.join(), /stays denied without an agent, for 1m .*varvel lift ends it/);
   assert.ok(existsSync(state.pinned));
+});
+
+test('to keep it: what is denied goes on without an end', (t) => {
+  const { denial, calls, warned, stopped, end } = world(t, { keepMs: 'keep' });
+  tick(denial);
+  // 0 is no limit to the kernel.
+  assert.deepEqual(calls, ['pin', 'seen 0']);
+  assert.deepEqual(denial.status(), { pinned: { keepMs: 'keep', unavailable: undefined } });
+  end();
+  assert.deepEqual(stopped, [true]);
+  assert.match(warned.join(), /stays denied without an agent, until somebody ends it \(probe/);
 });
 
 test('by default nothing is named, and all ends with the agent', (t) => {

@@ -33,6 +33,11 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
     '/varvel.yaml:2:7: "mode" must be one of opt-in, opt-out, always; it is "opt_in". Did you mean "opt-in"?',
   ],
   [
+    'a time without an agent that is none',
+    'probe: {deny_without_agent: forever}\n',
+    '/varvel.yaml:1:29: "probe.deny_without_agent" must be 0s, keep, or a duration from 10s to 720h, such as 30s, 20m or 2h; it is "forever".',
+  ],
+  [
     'a number that is a word',
     'probe: {tick_ms: fast}\n',
     '/varvel.yaml:1:18: "probe.tick_ms" must be a whole number from 1 to 100; it is "fast".',

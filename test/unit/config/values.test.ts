@@ -5,6 +5,7 @@ import { formatListenAddress, parseListenAddress } from '../../../src/config/lis
 import { VALUE_PATHS, valueAt, variableOf } from '../../../src/config/schema.ts';
 import { formatDurationMs, parseBytes, parseDurationMs } from '../../../src/config/units.ts';
 import { nearestWord } from '../../../src/shared/nearest.ts';
+import { load } from './load-fixture.ts';
 
 test('durations', () => {
   assert.equal(parseDurationMs('500ms'), 500);
@@ -63,4 +64,10 @@ test('the nearest word', () => {
   assert.equal(nearestWord('chekc', words), 'check');
   assert.equal(nearestWord('zzz', words), undefined);
   assert.equal(nearestWord('x'.repeat(100_000), words), undefined);
+});
+
+test('what is denied without an agent ends with it, after a time, or never by itself', () => {
+  const read = (value: string): unknown =>
+    load(`probe: {deny_without_agent: ${value}}\n`).config.probe.denyWithoutAgentMs;
+  assert.deepEqual(['0s', '10m', 'keep'].map(read), [0, 600_000, 'keep']);
 });
