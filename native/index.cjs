@@ -342,10 +342,42 @@ exports.bootTimeNs = addon.bootTimeNs;
 
 exports.unseenDenials = (directory) => {
   checkText(directory, 'directory');
-  const rows = addon.unseenDenials(directory);
-  return Array.from({ length: rows.length / 2 }, (_, at) => ({
-    cgroupId: rows[2 * at],
-    count: rows[2 * at + 1],
+  return pinnedScope(directory).flatMap(({ cgroupId, count }) =>
+    count > 0 ? [{ cgroupId, count }] : [],
+  );
+};
+exports.pinnedScope = (directory) => {
+  checkText(directory, 'directory');
+  return pinnedScope(directory);
+};
+exports.allowPinned = (directory, cgroupId, level) => {
+  checkText(directory, 'directory');
+  checkId(cgroupId, 'cgroupId');
+  checkId(level, 'level');
+  addon.allowPinned(directory, cgroupId, level);
+};
+exports.pinnedTable = (directory, number) => {
+  checkText(directory, 'directory');
+  checkTable(number, 1);
+  try {
+    return addon.pinnedTable(directory, number);
+  } catch (error) {
+    if (error.code === 'ESRCH') return undefined;
+    throw error;
+  }
+};
+exports.allowPinnedRules = (directory, number, rules) => {
+  checkText(directory, 'directory');
+  checkTable(number, 1);
+  checkId(rules, 'rules');
+  addon.allowPinnedRules(directory, number, rules);
+};
+const pinnedScope = (directory) => {
+  const rows = addon.pinnedScope(directory);
+  return Array.from({ length: rows.length / 3 }, (_, at) => ({
+    cgroupId: rows[3 * at],
+    table: rows[3 * at + 1],
+    count: rows[3 * at + 2],
   }));
 };
 exports.threadCpuMs = addon.threadCpuMs;

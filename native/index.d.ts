@@ -314,6 +314,19 @@ export function bootTimeNs(): bigint;
 export function unseenDenials(
   directory: string,
 ): readonly { readonly cgroupId: number; readonly count: number }[];
+/** All containers that pinned programs know, with the number of the table that each has; 0: none. Throws as unseenDenials. */
+export function pinnedScope(
+  directory: string,
+): readonly { readonly cgroupId: number; readonly table: number; readonly count: number }[];
+/**
+ * From its return on pinned programs deny nothing in this container. `level`: its depth below the root of its hierarchy. Throws as
+ * unseenDenials; ENOENT also if the container is not known.
+ */
+export function allowPinned(directory: string, cgroupId: number, level: number): void;
+/** A table that pinned programs ask; undefined if there is none of this number. Throws as unseenDenials; EPERM without CAP_SYS_ADMIN. */
+export function pinnedTable(directory: string, number: number): Uint8Array | undefined;
+/** From its return on these rules of the table deny nothing: bit n for rule n. Throws as pinnedTable; ESRCH if there is none. */
+export function allowPinnedRules(directory: string, number: number, rules: number): void;
 /** CPU time of the calling thread (CLOCK_THREAD_CPUTIME_ID) in milliseconds. */
 export function threadCpuMs(): number;
 /**

@@ -3,9 +3,10 @@
 #include <bpf/libbpf.h>
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 #include "status.h"
+
+struct verdict_table;
 
 // Names in a BPF file system keep programs attached after the process that has loaded them, however it ends.
 
@@ -15,6 +16,19 @@ Status PinFd(int fd, const std::string& directory, const std::string& name);
 // Takes the name away, if it is there.
 void Unpin(const std::string& directory, const std::string& name);
 
-// By cgroup: what programs whose agent has ended have denied, from the map "scope" in the directory. ENOENT: it has none.
-// ENOTSUP: it is of another version.
-Status ReadUnseenDenials(const std::string& directory, std::vector<std::pair<uint64_t, uint64_t>>* denials);
+// Programs whose agent has ended, by what has names in their directory. ENOENT: there is no such name. ENOTSUP: it is of another
+// version.
+
+struct PinnedContainer {
+  uint64_t cgroup;
+  uint32_t table; // 0: none
+  uint64_t denied; // without an agent
+};
+// All containers, from the map "scope".
+Status ReadPinnedScope(const std::string& directory, std::vector<PinnedContainer>* containers);
+// Nothing is denied in this container any more: it has no table. `level`: its depth below the root of its hierarchy.
+Status AllowPinned(const std::string& directory, uint64_t cgroup, uint32_t level);
+// A table by its number; ESRCH: there is none. EPERM: it needs CAP_SYS_ADMIN.
+Status ReadPinnedTable(const std::string& directory, uint32_t number, verdict_table* table);
+// These rules of the table deny nothing any more (bit n: rule n).
+Status AllowPinnedRules(const std::string& directory, uint32_t number, uint32_t rules);

@@ -221,9 +221,11 @@ Status Probe::RunProgram(const char* name, void* args, uint32_t bytes, const cha
   return error ? Status::Fail(-error, doing) : Status{};
 }
 
+static const char kScopeSet[] = "scope_set";
+
 Status Probe::ScopeSet(uint64_t cgroup, uint32_t state, uint32_t level, uint32_t table) {
   scope_set_args args{cgroup, level, state, 0, table};
-  Status status = RunProgram("scope_set", &args, sizeof(args), "change the scope");
+  Status status = RunProgram(kScopeSet, &args, sizeof(args), "change the scope");
   if (!status.ok()) return status;
   // A full hash map reports E2BIG; callers expect ENOSPC for a full table
   if (args.error) return Status::Fail(args.error == -E2BIG ? ENOSPC : -args.error, "change the scope");
@@ -325,6 +327,7 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
 
 // What denies programs: it must know which program each process runs.
 static const char* const kDenyingHooks[] = {"sched_fork", "sched_exec", "sched_exit"};
+static const char* const kDenyingMaps[] = {"scope", "verdict_tables"};
 
 Status Probe::Pin(const std::string& directory) {
   if (!object_) return Status::Fail(EBADF, "keep what denies in the kernel", "the probe is closed");
@@ -343,7 +346,11 @@ Status Probe::Pin(const std::string& directory) {
   if (status.ok()) status = opens_.Pin(directory);
   if (status.ok()) status = paths_.Pin(directory);
   if (status.ok()) status = calls_.Pin(directory);
-  if (status.ok()) status = PinFd(MapFd("scope"), directory, "scope");
+  // What lifts a part of it without an agent works on these.
+  for (const char* map : kDenyingMaps)
+    if (status.ok()) status = PinFd(MapFd(map), directory, map);
+  const bpf_program* set = bpf_object__find_program_by_name(object_, kScopeSet);
+  if (status.ok() && set) status = PinFd(bpf_program__fd(set), directory, kScopeSet);
   return status;
 }
 
@@ -372,7 +379,8 @@ void Probe::Unpin() {
   opens_.Unpin(pinned_);
   paths_.Unpin(pinned_);
   calls_.Unpin(pinned_);
-  ::Unpin(pinned_, "scope");
+  for (const char* map : kDenyingMaps) ::Unpin(pinned_, map);
+  ::Unpin(pinned_, kScopeSet);
   pinned_.clear();
 }
 

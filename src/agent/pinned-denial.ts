@@ -10,13 +10,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import { readUnseenDenials } from '../host/unseen-denials.ts';
+import { readUnseenDenials } from '../host/pinned-programs.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { formatDurationMs } from '../config/units.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
+import { DeniedRecords, type DeniedRecord } from './denied-record.ts';
 import { unseenDenialsNotice } from '../streams/notices.ts';
 import type { AgentSnapshot } from './snapshot.ts';
 import type { KernelVerdicts } from './verdicts.ts';
@@ -44,6 +45,8 @@ export interface PinnedDenialOptions {
   readonly stateDir: string;
   readonly logger: Logger;
   readonly say: (line: Detection) => void;
+  /** What is denied now. */
+  readonly denied: () => DeniedRecord;
   /** Monotonic ms. */
   readonly nowMs: () => number;
 }
@@ -91,6 +94,8 @@ export function removePins(directory: string): void {
 export class PinnedDenial {
   readonly #options: PinnedDenialOptions;
   readonly #directory: string;
+  readonly #records: DeniedRecords;
+  #notRecorded: string | undefined;
   /** Whether a former agent had left something when this one started. */
   readonly #hadFormer: boolean;
   /** What former agents have left is gone. */
@@ -104,7 +109,7 @@ export class PinnedDenial {
   /** As configured. Call before anything is denied. */
   static of(
     { probe, stateDir }: Pick<AgentConfig, 'probe' | 'stateDir'>,
-    others: Pick<PinnedDenialOptions, 'probe' | 'logger' | 'say' | 'nowMs'>,
+    others: Omit<PinnedDenialOptions, 'fileSystem' | 'keepMs' | 'stateDir'>,
   ): PinnedDenial {
     const { bpfFileSystem: fileSystem, denyWithoutAgentMs: keepMs } = probe;
     return new PinnedDenial({ fileSystem, keepMs, stateDir, ...others });
@@ -115,6 +120,7 @@ export class PinnedDenial {
     this.#options = options;
     const folder = join(fileSystem, FOLDER);
     this.#directory = join(folder, `${ownerOf(stateDir)}-${process.pid}-${Date.now()}`);
+    this.#records = new DeniedRecords(stateDir);
     this.#hadFormer = this.#directories().length > 0;
   }
 
@@ -122,7 +128,8 @@ export class PinnedDenial {
   status(): Pick<AgentSnapshot['kernel'], 'pinned'> {
     const { keepMs } = this.#options;
     const isKnown = this.#pinned || this.#unavailable !== undefined;
-    return isKnown ? { pinned: { keepMs, unavailable: this.#unavailable } } : {};
+    const [unavailable, notRecorded] = [this.#unavailable, this.#notRecorded];
+    return isKnown ? { pinned: { keepMs, unavailable, notRecorded } } : {};
   }
 
   /**
@@ -138,7 +145,10 @@ export class PinnedDenial {
       else if (isOver) this.#removeTooEarly(entries);
     }
     if (keepMs === 0) return;
-    if (nowMs() >= this.#nextMs && denies()) this.#pin();
+    if (nowMs() >= this.#nextMs && denies()) {
+      this.#keepRecord();
+      this.#pin();
+    }
     if (this.#pinned) probe.noteSeen(keepMs === 'keep' ? NO_LIMIT : keepMs);
   }
 
@@ -150,6 +160,22 @@ export class PinnedDenial {
         `what is denied stays denied without an agent, ${keptText(this.#options.keepMs)} (probe.deny_without_agent): varvel lift ends it`,
       );
     verdicts.stop({ keeps: this.#pinned });
+  }
+
+  /** First: what has names must be known to who lifts a part of it. */
+  #keepRecord(): void {
+    try {
+      this.#records.keep(this.#directory, this.#options.denied());
+      this.#notRecorded = undefined;
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? String(error);
+      if (this.#notRecorded === undefined)
+        this.#options.logger.warn(
+          { why },
+          'without an agent only all denials can be lifted, not those of one app or rule: which these are could not be written to state_dir',
+        );
+      this.#notRecorded = why;
+    }
   }
 
   /** Idempotent: more may be loaded than the last time. */
@@ -183,6 +209,7 @@ export class PinnedDenial {
 
   #unpin(): void {
     this.#pinned = false;
+    this.#records.remove(this.#directory);
     this.#options.probe.unpin();
     this.#remove(this.#directory);
   }
@@ -200,6 +227,8 @@ export class PinnedDenial {
       this.#tell(directory, entries);
       this.#remove(directory);
     }
+    // Also those of before the host's start.
+    this.#records.removeOthers(this.#directory);
     this.#isAlone = true;
   }
 

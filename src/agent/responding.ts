@@ -20,6 +20,7 @@ import type { ResponseName } from '../shared/response-names.ts';
 import type { ReleaseStack } from '../shared/release-stack.ts';
 import { DenialFallBack } from './denial-fall-back.ts';
 import { Evidence } from './evidence.ts';
+import { LIFTS_FILE, StoredLifts } from './stored-lifts.ts';
 
 export interface RespondingOptions {
   readonly logger: Logger;
@@ -46,6 +47,7 @@ export class Responding {
   readonly evidence: Evidence;
   readonly #ends: ContainerEnds;
   readonly #liftFile: string;
+  readonly #stored: StoredLifts;
   readonly #options: RespondingOptions;
 
   constructor(options: RespondingOptions) {
@@ -63,6 +65,8 @@ export class Responding {
     this.#ends = ends;
     this.#liftFile = join(dirname(options.configFile ?? DEFAULT_CONFIG_FILE), 'lift');
     this.lifts = new Lifts(nowMs);
+    this.#stored = new StoredLifts(options.stateDir);
+    this.#takeOn();
     this.#lookForFile();
     this.evidence = new Evidence({ nowMs, say });
     this.responder = new Responder({
@@ -140,10 +144,34 @@ export class Responding {
   /** Ends the lift of the same, or all if neither an app nor a rule is named; how many it was. */
   endLifts(lifted: Lifted): number {
     const ended = this.lifts.end(lifted);
+    this.#try(() => this.#stored.end(lifted));
     if (ended === 0) return 0;
     this.#options.logger.warn({ ...lifted, ended }, 'lifts were ended');
     this.#onLiftsChanged();
     return ended;
+  }
+
+  /** What was lifted for a time when no agent was running stays lifted until its end. */
+  #takeOn(): void {
+    this.#try(() => {
+      for (const { leftMs, ...lifted } of this.#stored.all())
+        if (this.lifts.add(lifted, leftMs))
+          this.#options.logger.warn(
+            { ...lifted, leftMs },
+            'responses stay lifted, as was asked for when no agent was running',
+          );
+    });
+  }
+
+  #try(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#options.logger.error(
+        { error, file: LIFTS_FILE },
+        'the lifts that were asked for without an agent cannot be read or changed in state_dir: repeat them',
+      );
+    }
   }
 
   /** The file `lift` beside the configuration lifts everything; whether it came or went. */

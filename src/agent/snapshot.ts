@@ -55,6 +55,8 @@ export interface AgentSnapshot {
     readonly pinned?: {
       readonly keepMs: number | 'keep';
       readonly unavailable: string | undefined;
+      /** Why a lift of one app or rule would not work then. */
+      readonly notRecorded: string | undefined;
     };
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;

@@ -158,7 +158,13 @@ export class Stages {
       enabled: config.probe.kernelVerdicts,
     });
     const say = (line: Detection): void => this.outgoing.say(line);
-    this.pinned = PinnedDenial.of(config, { probe: this.probe, logger, say, nowMs });
+    this.pinned = PinnedDenial.of(config, {
+      probe: this.probe,
+      logger,
+      say,
+      denied: () => this.verdicts.denied(),
+      nowMs,
+    });
     release.defer(() => this.pinned.end(this.verdicts));
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());

@@ -1,7 +1,9 @@
 import type { CertainCounts } from './certain-matches.ts';
+import type { DeniedRecord, DeniedTable } from './denied-record.ts';
 import type { DenyingStatus } from './denials.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
 import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
+import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import type { JudgedApp } from './judged-app.ts';
 import { NONE } from './verdict-numbers.ts';
@@ -45,6 +47,22 @@ export function deniesBy(groups: Iterable<Group>, number: number | undefined): n
   if (number === undefined || number === NONE) return 0;
   for (const group of groups) if (group.number === number) return group.denies.length;
   return 0;
+}
+
+/** For who lifts a part of what is denied without an agent. `told`: the number of each cgroup's table. */
+export function deniedRecord(
+  tables: readonly DeniedTable[],
+  groups: Iterable<Group>,
+  told: ReadonlyMap<number, number>,
+): DeniedRecord {
+  const numbers = new Set(tables.map(({ number }) => number));
+  const containers = [...groups].flatMap(({ entries }) =>
+    entries.flatMap(({ cgroupId, path, resolution }) => {
+      if (!numbers.has(told.get(cgroupId) ?? NONE) || resolution.state !== 'included') return [];
+      return [{ cgroupId, level: levelOf(path), app: resolution.container.app?.name ?? null }];
+    }),
+  );
+  return { tables, containers };
 }
 
 /** Number of containers filtered in the kernel, and of their tables. */

@@ -1,12 +1,24 @@
 import type { LiveProbe } from '../probe/live.ts';
+import { digestOfTable, type DeniedTable } from './denied-record.ts';
 
 /** Limit on tables in the kernel, of 1.2 MB each. */
 export const TABLES_MAX = 31;
 /** The number that means: all file calls are reported. */
 export const NONE = 0;
 
+/** The rules of a table. */
+export interface TableRules {
+  /** Those of which the kernel is certain, rule n by its name. */
+  readonly certain: readonly string[];
+  /** Those of them that deny. */
+  readonly denied: readonly string[];
+}
+
 interface Table {
   readonly number: number;
+  readonly rules: TableRules;
+  /** `digestOfTable` of one that denies. */
+  readonly sha256: string | undefined;
   /** Number of container groups that it filters. */
   users: number;
 }
@@ -37,6 +49,18 @@ export class VerdictNumbers {
     return this.#tables.get(digest)?.number;
   }
 
+  /** By which rules the table with this digest denies. */
+  deniedBy(digest: string): readonly string[] {
+    return this.#tables.get(digest)?.rules.denied ?? [];
+  }
+
+  /** Those that deny. */
+  denying(): readonly DeniedTable[] {
+    return [...this.#tables.values()].flatMap(({ number, rules, sha256 }) =>
+      sha256 === undefined ? [] : [{ number, sha256, rules: rules.certain }],
+    );
+  }
+
   /** Whether another table can be set once the owner of `own` returns it. */
   hasRoomBeside(own: number): boolean {
     if (this.#free.length > 0) return true;
@@ -46,7 +70,7 @@ export class VerdictNumbers {
   }
 
   /** Puts a table into the kernel; undefined if all numbers are in use. Throws UserError if the kernel refuses. */
-  set(digest: string, bytes: Uint8Array): number | undefined {
+  set(digest: string, bytes: Uint8Array, rules: TableRules): number | undefined {
     const number = this.#free.shift() ?? this.#unused();
     if (number === undefined) return undefined;
     try {
@@ -56,7 +80,8 @@ export class VerdictNumbers {
       throw error;
     }
     this.#stale.delete(number);
-    this.#tables.set(digest, { number, users: 0 });
+    const sha256 = rules.denied.length > 0 ? digestOfTable(bytes) : undefined;
+    this.#tables.set(digest, { number, rules, sha256, users: 0 });
     return number;
   }
 

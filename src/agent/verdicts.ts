@@ -9,14 +9,14 @@ import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
-import { RecentMap } from '../shared/recent-map.ts';
 import { inTurns } from '../shared/turns.ts';
 import { CertainMatches } from './certain-matches.ts';
+import type { DeniedRecord } from './denied-record.ts';
 import { Denials, type CanRefuse, type DeniedAmong, type DeniedGroup } from './denials.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
 import type { JudgedApp } from './judged-app.ts';
 import { KnownFacts } from './verdict-facts.ts';
-import { deniesBy, mayKeepTable, NO_TABLE } from './verdict-group.ts';
+import { deniedRecord, deniesBy, mayKeepTable, NO_TABLE } from './verdict-group.ts';
 import type { Group, VerdictsStatus } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
@@ -66,8 +66,6 @@ export class KernelVerdicts {
   #isMaking = false;
   #isFollowing = false;
   #saidNoRoom = -1;
-  /** By digest of the tables in the kernel: the rules that they deny by. */
-  readonly #denied = new RecentMap<string, readonly string[]>(2 * TABLES_MAX);
   readonly #denials: Denials;
   readonly #facts = new KnownFacts();
   /** How often `follow` was called. */
@@ -172,6 +170,11 @@ export class KernelVerdicts {
     // Once a table could not be set in the kernel, all are suspended.
     const denying = this.#denials.status(this.#stopped ? [] : this.#all());
     return { containers: this.#told.size, tables: this.#numbers.inUse, certain, denying };
+  }
+
+  /** By which rules something is denied, and where, as the kernel has it. */
+  denied(): DeniedRecord {
+    return deniedRecord(this.#numbers.denying(), this.#stopped ? [] : this.#all(), this.#told);
   }
 
   /** Number of rules by which the kernel denies in the container of this cgroup. */
@@ -312,8 +315,6 @@ export class KernelVerdicts {
     );
     if (ruleClauses === undefined) return;
     // The same of a table that is there already.
-    const denying = ruleClauses.certain.filter((rule) => rule.denies);
-    const denies = [...new Set(denying.map(({ name }) => name))];
     const digest = digestOf(ruleClauses);
     let number = this.#numbers.of(digest);
     if (number === undefined && this.#numbers.hasRoomBeside(group.number)) {
@@ -326,24 +327,24 @@ export class KernelVerdicts {
         containerType: facts.type,
         number,
       });
-      // Of a table without room for them the kernel denies fewer.
-      this.#denied.set(digest, table.denied);
     } else if (number === undefined) {
       this.#sayNoRoom();
       // It keeps that of a group of which less is known.
       if (group.number !== NONE) return;
     }
-    group.denies = number === undefined ? [] : (this.#denied.get(digest) ?? denies);
+    // Of a table without room for them the kernel denies fewer.
+    group.denies = number === undefined ? [] : this.#numbers.deniedBy(digest);
     this.#denials.warn(group);
     this.#give(group, number);
   }
 
   /** Undefined if the table does not fit. */
-  #set(group: Group, digest: string, { bytes }: VerdictTable): number | undefined {
+  #set(group: Group, digest: string, table: VerdictTable): number | undefined {
+    const { bytes } = table;
     if (bytes === undefined) return undefined;
     // Its own number may be the only one available.
     if (!this.#numbers.hasRoomBeside(NONE)) this.#give(group, undefined);
-    return this.#numbers.set(digest, bytes);
+    return this.#numbers.set(digest, bytes, table);
   }
 
   /** Filters the group by this table from now on; undefined: by none. */

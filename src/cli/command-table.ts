@@ -87,7 +87,8 @@ export const COMMANDS = {
     operands: '',
     description: [
       'Asks the agent on this host by its socket (metrics.listen). When it returns, nothing more is killed, denied, cut off, paused or restarted. Containers that were cut off have their network back, and paused ones go on. Detections go on, and their lines say what would have been done.',
-      'Without --app and --rule it also works when no agent runs. A lift goes on over reloads, until its time is over, --end, or the agent’s end. A file named "lift" beside the configuration lifts everything as well, within a second and for as long as it is there.',
+      'It also works when no agent runs, on what probe.deny_without_agent keeps: the next agent denies again, with --for when that time is over. Then --app and --rule end denial only, and what was paused goes on with a lift of all. A rule in one app (both options) is lifted if no other app has the same table of rules.',
+      'With an agent a lift goes on over reloads, until its time is over, --end, or the agent’s end. A file named "lift" beside the configuration lifts everything as well, within a second and for as long as it is there.',
     ],
     options: {
       ...CONFIG_OPTIONS,
@@ -115,7 +116,7 @@ export const COMMANDS = {
     ],
     exitCodes: [
       [0, 'it is lifted or, with --end, enforced again'],
-      [1, 'the agent refused, or no agent answers'],
+      [1, 'the agent refused, no agent answers, or without an agent some of it goes on'],
       USAGE,
     ],
   },

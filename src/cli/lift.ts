@@ -1,21 +1,17 @@
 import { liftQuery, type LiftAnswer, type LiftRequest } from '../agent/lift-request.ts';
-import { pinnedDirectories, removePins } from '../agent/pinned-denial.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { parseDurationMs } from '../config/units.ts';
-import { ownerIn } from '../host/own-folder.ts';
 import { askAgent, requireSocket } from '../metrics/endpoint-client.ts';
 import type { Lift } from '../responses/lifts.ts';
-import { PauseMarks } from '../responses/pause-marks.ts';
 import { replaceControls } from '../shared/text.ts';
 import { UserError } from '../shared/user-error.ts';
 import { clock } from './clock.ts';
 import { shellWord } from '../shared/shell-word.ts';
 import type { Io } from './io.ts';
+import { liftWithoutAgent } from './lift-without-agent.ts';
 
 const OTHERWISE =
   'Whether it was lifted is not known then: a file named "lift" beside the configuration lifts everything within a second.';
-const WITHOUT_AGENT =
-  'No agent runs. What the last one left denied is allowed now. What it left paused goes on. The next agent denies again: to prevent that, put a file named "lift" beside the configuration.';
 /** 30 days. */
 const MAX_MS = 720 * 3_600_000;
 /** The agent also ends denial and gives networks back before it answers. */
@@ -23,7 +19,7 @@ const TIMEOUT_MS = 30_000;
 
 /**
  * `varvel lift`: from the moment that it returns the running agent enforces no response, or none to these rules or in this app. Exit
- * code 0 if so, 1 if the agent refused. Throws UserError if no agent answers.
+ * code 0 if so, 1 if the agent refused, or if without an agent some of it goes on. Throws UserError if no agent answers.
  */
 export async function runLift(
   {
@@ -44,11 +40,12 @@ export async function runLift(
   const request = { ...asked, forMs: time === undefined ? undefined : timeOf(time) };
   if (request.end && time !== undefined)
     throw usage('--for says how long a lift goes on: it cannot be used with --end.');
-  const isAll = asked.app === undefined && asked.rule === undefined && !asked.end;
-  if (isAll && liftWithoutAgent(config)) {
-    const said = { withoutAgent: true, note: WITHOUT_AGENT };
-    io.stdout(json ? `${JSON.stringify(said, null, 2)}\n` : `${WITHOUT_AGENT}\n`);
-    return 0;
+  const without = liftWithoutAgent(config, request);
+  if (without !== undefined) {
+    const { isDone, ...said } = without;
+    const text = said.notes.map(replaceControls).join('\n');
+    io.stdout(json ? `${JSON.stringify({ withoutAgent: true, ...said }, null, 2)}\n` : `${text}\n`);
+    return isDone ? 0 : 1;
   }
   const { listen } = config.metrics;
   requireSocket(listen);
@@ -61,29 +58,6 @@ export async function runLift(
   const answer = JSON.parse(body) as LiftAnswer;
   io.stdout(json ? `${JSON.stringify(answer, null, 2)}\n` : formatAnswer(answer, request));
   return answer.refused === undefined ? 0 : 1;
-}
-
-/**
- * Ends what is denied without an agent (probe.deny_without_agent), and pauses that a killed one has left. False if there is nothing of the kind, or an agent runs: that is to be
- * asked then. Throws UserError.
- */
-function liftWithoutAgent({ probe, stateDir }: AgentConfig): boolean {
-  if (ownerIn(stateDir) !== undefined) return false;
-  const directories = pinnedDirectories(probe.bpfFileSystem, stateDir);
-  for (const directory of directories) {
-    try {
-      removePins(directory);
-    } catch (error) {
-      const { code = String(error) } = error as NodeJS.ErrnoException;
-      throw new UserError(`What is denied by ${directory} goes on: ${code}. Run this as root.`, {
-        cause: error,
-      });
-    }
-  }
-  const { thawed, failed } = new PauseMarks(stateDir).thawLeft();
-  for (const { directory, code } of failed)
-    throw new UserError(`The container of ${directory} stays paused: ${code}. Run this as root.`);
-  return directories.length + thawed > 0;
 }
 
 function timeOf(text: string): number {

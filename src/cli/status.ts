@@ -365,6 +365,9 @@ function deniedLines({
       pinned.unavailable === undefined
         ? `what is denied stays denied without the agent, ${keptText(pinned.keepMs)} (probe.deny_without_agent)`
         : `DENIAL ENDS IF THE AGENT ENDS (${pinned.unavailable})`,
+      ...(pinned.notRecorded === undefined
+        ? []
+        : [`WITHOUT THE AGENT ONLY ALL OF IT CAN BE LIFTED (state_dir: ${pinned.notRecorded})`]),
     );
   if (deniedDropped > 0)
     lines.push(

@@ -1,7 +1,9 @@
 import { lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { canaryGroups } from '../agent/canary-container.ts';
+import { RECORD, RECORDS_FOLDER } from '../agent/denied-record.ts';
 import { pinnedDirectories, removePins } from '../agent/pinned-denial.ts';
+import { LIFTS_FILE } from '../agent/stored-lifts.ts';
 import type { AgentConfig } from '../config/config.ts';
 import { askAgent } from '../metrics/endpoint-client.ts';
 import { ownerIn } from '../host/own-folder.ts';
@@ -11,7 +13,7 @@ import type { Io } from './io.ts';
 
 /** Names that an agent gives, and those of nobody else's. */
 const OWNER = /^owner(?:\.\d+)?$/;
-const STATE = ['numbers', 'alive', 'succession.sock'];
+const STATE = ['numbers', 'alive', 'succession.sock', LIFTS_FILE, `${LIFTS_FILE}.new`];
 const SPOOL_FILE = /^(?:\d{12}\.spool(?:\.done|\.damaged)?|receiver(?:\.damaged)?)$/;
 const PIN = /^[0-9a-f]{40}(?:\.new)?$/;
 const SPOOLS = ['loggregator', 'syslog', 'http', 'otlp'];
@@ -33,6 +35,7 @@ export async function runUninstall(
   removal.folder(stateDir, (state) => {
     state.files((name) => STATE.includes(name.replace(/\.damaged$/, '')) || OWNER.test(name));
     state.folder('policies', (policies) => policies.files((name) => PIN.test(name)));
+    state.folder(RECORDS_FOLDER, (records) => records.files((name) => RECORD.test(name)));
     // Without their marks nobody would find them.
     state.folder(MARKS_FOLDER, () => thawLeft(stateDir));
     state.folder('spool', (spools) => {

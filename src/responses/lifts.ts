@@ -38,7 +38,7 @@ export class Lifts {
 
   /** Replaces a lift of the same. False if there are too many. */
   add({ app, rule }: Lifted, leftMs?: number): boolean {
-    const others = this.#entries.filter((one) => !isSame(one, { app, rule }));
+    const others = this.#entries.filter((one) => !isSameLift(one, { app, rule }));
     if (others.length >= LIFTS_MAX) return false;
     const untilMs = leftMs === undefined ? Infinity : this.#nowMs() + leftMs;
     const fits = rule === undefined ? () => true : fitsAll({ rule });
@@ -50,7 +50,7 @@ export class Lifts {
   end(of: Lifted): number {
     const before = this.#entries.length;
     const isAll = of.app === undefined && of.rule === undefined;
-    this.#entries = isAll ? [] : this.#entries.filter((one) => !isSame(one, of));
+    this.#entries = isAll ? [] : this.#entries.filter((one) => !isSameLift(one, of));
     return before - this.#entries.length;
   }
 
@@ -92,5 +92,5 @@ export class Lifts {
   }
 }
 
-const isSame = (one: Lifted, other: Lifted): boolean =>
+export const isSameLift = (one: Lifted, other: Lifted): boolean =>
   one.app === other.app && one.rule === other.rule;

@@ -41,23 +41,25 @@ const RULES = `
 const UNSEEN = 'Varvel: denied without an agent';
 const RUNS_NEW = 'cp /bin/busybox /tmp/busybox; /tmp/busybox true';
 
-const start = (keeps = '1h'): Promise<E2eAgent> =>
+const start = (keeps = '1h', apps: readonly string[] = ['shop']): Promise<E2eAgent> =>
   E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': RULES },
     config: [
-      'responses: [{match: {rule: "*", app: shop}, do: deny, mode: enforce, fall_back: false}]',
+      `responses: [${apps.map((app) => `{match: {rule: "*", app: ${app}}, do: deny, mode: enforce, fall_back: false}`).join(', ')}]`,
       `probe: {deny_without_agent: ${keeps}, bpf_filesystem: ${bpffs}}`,
     ],
   });
 /** The directories in which something is pinned. */
 const pinned = (): readonly string[] =>
   existsSync(join(bpffs, 'varvel')) ? readdirSync(join(bpffs, 'varvel')) : [];
-const untilPinned = (agent: E2eAgent): Promise<unknown> =>
+const untilPinned = (agent: E2eAgent, containers = 1): Promise<unknown> =>
   until('it goes on without the agent', async () => {
     const { pinned: kept, verdicts } = (await agent.snapshot()).kernel;
-    return kept !== undefined && verdicts.denying.containers === 1 && pinned().length === 1;
+    return (
+      kept !== undefined && verdicts.denying.containers === containers && pinned().length === 1
+    );
   });
 async function assertDenied(shop: Docker.Container, blog: Docker.Container): Promise<void> {
   assert.equal(await execInContainer(shop, CUT_OFF), 0);
@@ -127,13 +129,71 @@ test('a killed agent leaves what it denies, and the next one takes it over witho
     // It ends in order: as asked for, this goes on too. One command takes it back without an agent.
     await agent.end();
     await assertDenied(shop, blog);
-    const partly = agent.varvel('lift', '--app', 'shop');
-    assert.notEqual(partly.code, 0, 'in one app only: that needs an agent');
     const lifted = agent.varvel('lift');
     assert.equal(lifted.code, 0, lifted.stderr);
     assert.match(lifted.stdout, /^No agent runs\. What the last one left denied is allowed now\./);
     await until('nothing is denied', async () => (await execInContainer(shop, NO_ROUTE)) === 0);
     await assertAllowed(shop);
+    assert.deepEqual(pinned(), []);
+  } finally {
+    for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
+
+test('after kill -9 one app is given back, then one rule; the next agent takes on the time that was given', async () => {
+  await using agent = await start('keep', ['shop', 'blog']);
+  const [shop, blog] = [
+    await runApp(engine, 'shop', 'production'),
+    await runApp(engine, 'blog', 'production'),
+  ];
+  const lift = (...options: string[]): string => {
+    const { code, stdout, stderr } = agent.varvel('lift', ...options);
+    assert.equal(code, 0, stdout + stderr);
+    return stdout;
+  };
+  const allDenied = async (app: Docker.Container): Promise<void> => {
+    assert.equal(await execInContainer(app, CUT_OFF), 0);
+    assert.equal(await execInContainer(app, RUNS_NEW), KILLED);
+  };
+  try {
+    await untilPinned(agent, 2);
+    await agent.end('SIGKILL');
+    await allDenied(shop);
+    const stop = refusedAllTheTime(blog);
+    assert.match(
+      lift('--app', 'nobody'),
+      /^No agent runs\. It is known of nothing that it is denied in app nobody\.$/m,
+    );
+    await allDenied(shop);
+    const said = lift('--app', 'shop', '--for', '1h');
+    assert.match(
+      said,
+      /^No agent runs\. What the last one left denied in app shop is allowed now, in 1 container\.\nAn agent that starts before (\S+) enforces it again at \1\. /,
+    );
+    // At once.
+    await assertAllowed(shop);
+    const lifts = join(agent.folder, 'state', 'lifts');
+    assert.ok(existsSync(lifts));
+    assert.equal(await execInContainer(blog, RUNS_NEW), KILLED);
+    const both = agent.varvel('lift', '--app', 'blog', '--rule', 'New program*');
+    assert.equal(both.code, 0, 'its table is its own by now');
+    assert.match(both.stdout, /denied in app blog by "New program run" is allowed now, in 1 /);
+    assert.equal(await execInContainer(blog, RUNS_NEW), 0);
+    assert.ok((await stop()) > 0, 'its connections stay refused');
+    assert.match(lift('--rule', 'Else*'), /denied by "Elsewhere" is allowed now, in 1 container/);
+    await assertAllowed(blog);
+
+    await agent.run();
+    await untilPinned(agent);
+    await allDenied(blog);
+    await assertAllowed(shop);
+    assert.match(agent.varvel('status').stdout, /^LIFTED: .* in app shop, for [56]\d more/m);
+    assert.match(lift('--end', '--app', 'shop'), /^Ended 1 lift: responses are enforced again\.$/m);
+    await untilPinned(agent, 2);
+    await allDenied(shop);
+    assert.ok(!existsSync(lifts));
+    await agent.end();
+    lift();
     assert.deepEqual(pinned(), []);
   } finally {
     for (const app of [shop, blog]) await app.remove({ force: true });
@@ -161,6 +221,7 @@ test('an uninstall after a crash leaves nothing, and a successor takes over: als
     const { code, stdout } = agent.varvel('uninstall');
     assert.equal(code, 0);
     assert.match(stdout, new RegExp(`^removed ${bpffs}/varvel/`, 'm'));
+    assert.ok(!existsSync(join(agent.folder, 'state')), 'its record goes with the folder');
     assert.deepEqual(pinned(), []);
     await until('nothing is denied', async () => (await execInContainer(shop, NO_ROUTE)) === 0);
     await assertAllowed(shop);

@@ -7,7 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { unseenDenials } from 'ebpf-loader-napi';
+import {
+  allowPinned,
+  allowPinnedRules,
+  pinnedScope,
+  pinnedTable,
+  unseenDenials,
+} from 'ebpf-loader-napi';
+import { denyingIn, digestOfTable } from '../../src/agent/denied-record.ts';
 import { heldBpfIds, leftBpfIds, type BpfId } from '../support/kernel-bpf-ids.ts';
 import { findHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
@@ -30,13 +37,17 @@ const KILLED = 9;
 const DENIED = '127.0.0.9';
 const FREE = '127.0.0.8';
 const MANY = 50;
+const NAMES = ['programs', 'connections'];
 
 describe('denial without an agent', () => {
   let probe: KernelProbe;
   let dir: string;
   let bpffs: string;
   let cgroup: TestCgroup;
+  let other: TestCgroup;
   let table: string;
+  /** Rule n of the table by its name. */
+  let inTable: readonly string[];
   before(() => {
     probe = new KernelProbe({ attach: STANDARD_PROGRAMS });
     dir = mkdtempSync(join(tmpdir(), 'varvel-pinned-'));
@@ -45,9 +56,18 @@ describe('denial without an agent', () => {
     execFileSync('mount', ['-t', 'bpf', 'none', bpffs]);
     for (const name of ['good', 'bad']) copyFileSync(stepsProgram(), join(dir, name));
     cgroup = probe.mkdir('judged');
-    const both = `(evt.type in (execve, execveat) and proc.exepath = ${join(dir, 'bad')}) or (evt.type = connect and fd.sip = ${DENIED})`;
-    const { bytes, denied } = verdictTable(ruleSetOf(ruleFile(both)), 'docker', new Set(['r']));
-    assert.deepEqual(denied, ['r']);
+    other = probe.mkdir('other');
+    const rules = [
+      ruleFile(`evt.type in (execve, execveat) and proc.exepath = ${join(dir, 'bad')}`),
+      ruleFile(`evt.type = connect and fd.sip = ${DENIED}`),
+    ].map((rule, at) => rule.replace('rule: r', `rule: ${NAMES[at]}`));
+    const { bytes, certain, denied } = verdictTable(
+      ruleSetOf(rules.join('\n')),
+      'docker',
+      new Set(NAMES),
+    );
+    assert.deepEqual([[...denied].sort(), certain], [[...NAMES].sort(), denied]);
+    inTable = certain;
     table = join(dir, 'table');
     writeFileSync(table, bytes!);
   });
@@ -68,6 +88,7 @@ describe('denial without an agent', () => {
       const probe = new Probe({ hierarchy: ${JSON.stringify(probe.hierarchy)}, patterns: [], execRingBytes: 65536, bulkRingBytes: 65536 });
       for (const hook of ['cgroup_mkdir', 'cgroup_rmdir', 'sched_fork', 'sched_exec', 'sched_exit']) probe.attach(hook);
       probe.scopeSet(${cgroup.id}, 'included', ${cgroup.level}, ${TABLE});
+      probe.scopeSet(${other.id}, 'included', ${other.level}, ${TABLE});
       probe.setVerdicts(${TABLE}, require('node:fs').readFileSync(${JSON.stringify(table)}));
       probe.denyConnects(${JSON.stringify(findHierarchy('v2').mount)});
       if (${pins}) {
@@ -90,7 +111,13 @@ describe('denial without an agent', () => {
   const udp = (ip: string): Step[] => ['connect4', SOCK_DGRAM, ip, 9];
   /** The results of connects, and how many of the children that run `bad` were killed. */
   async function run(...steps: Step[]): Promise<{ connects: number[]; killed: number }> {
-    const { results } = await probe.run(undefined, runsIn(cgroup, join(dir, 'good'), ...steps));
+    return runInside(cgroup, ...steps);
+  }
+  async function runInside(
+    where: TestCgroup,
+    ...steps: Step[]
+  ): Promise<{ connects: number[]; killed: number }> {
+    const { results } = await probe.run(undefined, runsIn(where, join(dir, 'good'), ...steps));
     return {
       connects: results
         .filter(({ step }) => (step as string | undefined)?.startsWith('connect'))
@@ -131,6 +158,75 @@ describe('denial without an agent', () => {
     for (const name of readdirSync(names)) rmSync(join(names, name));
     assert.deepEqual(await leftBpfIds(ids), []);
     assert.deepEqual(await run(...udp(DENIED), ...udp(FREE), ...bad()), letBe);
+  });
+
+  test('lifted by container and by rule, without the agent: the others stay denied', async () => {
+    const names = join(bpffs, 'lifted');
+    const { kill, ids } = await denier(names, 0);
+    await kill();
+    const steps = [...udp(DENIED), ...udp(FREE), ...bad()];
+    const tablesOf = (): unknown =>
+      [cgroup.id, other.id].map(
+        (id) => pinnedScope(names).find(({ cgroupId }) => cgroupId === id)?.table,
+      );
+    assert.deepEqual(tablesOf(), [TABLE, TABLE]);
+    assert.deepEqual(await runInside(other, ...steps), denied);
+
+    allowPinned(names, cgroup.id, cgroup.level);
+    assert.deepEqual(tablesOf(), [0, TABLE]);
+    assert.deepEqual(await run(...steps), letBe);
+    assert.deepEqual(await runInside(other, ...steps), denied);
+
+    const before = pinnedTable(names, TABLE)!;
+    assert.equal(denyingIn(before), 0b11);
+    allowPinnedRules(names, TABLE, 1 << inTable.indexOf('connections'));
+    const after = pinnedTable(names, TABLE)!;
+    assert.equal(denyingIn(after), 1 << inTable.indexOf('programs'));
+    assert.equal(digestOfTable(after), digestOfTable(before));
+    assert.deepEqual(await runInside(other, ...steps), { connects: [0, 0], killed: 1 });
+    allowPinnedRules(names, TABLE, 1 << inTable.indexOf('programs'));
+    assert.deepEqual(await runInside(other, ...steps), letBe);
+
+    assert.equal(pinnedTable(names, TABLE + 1), undefined);
+    assert.throws(() => allowPinnedRules(names, TABLE + 1, 1), { code: 'ESRCH' });
+    assert.throws(() => allowPinned(names, 1, 1), { code: 'ENOENT' });
+    assert.throws(() => pinnedTable(bpffs, TABLE), { code: 'ENOENT' });
+    rmSync(names, { recursive: true });
+    assert.deepEqual(await leftBpfIds(ids), []);
+  });
+
+  test('a lift beside a flood: from its return on nothing is refused in that container, and all in the other', async () => {
+    const names = join(bpffs, 'lift-flood');
+    const { kill } = await denier(names, 0);
+    await kill();
+    const many = (where: TestCgroup) =>
+      probe.spawn(
+        undefined,
+        runsIn(
+          where,
+          join(dir, 'good'),
+          ...Array.from({ length: 20 * MANY }, () => [...udp(DENIED), 'sleep', 2]).flat(),
+        ),
+      );
+    const [lifted, not] = [many(cgroup), many(other)];
+    await delay(500);
+    allowPinned(names, cgroup.id, cgroup.level);
+    assert.deepEqual((await run(...udp(DENIED))).connects, [0]);
+    for (const flood of [lifted, not]) await flood.ended();
+    const retsOf = ({ results }: typeof lifted): readonly number[] =>
+      results
+        .filter(({ step }) => (step as string | undefined)?.startsWith('connect'))
+        .map(({ ret }) => Math.min(ret, 0));
+    const rets = retsOf(lifted);
+    const first = rets.indexOf(0);
+    assert.ok(first > 0 && first < rets.length, String(first));
+    // Once, and for good.
+    assert.ok(rets.every((ret, at) => ret === (at < first ? EPERM : 0)));
+    assert.deepEqual(
+      retsOf(not),
+      Array.from({ length: 20 * MANY }, () => EPERM),
+    );
+    rmSync(names, { recursive: true });
   });
 
   test('it ends by itself at the time that was said', async () => {

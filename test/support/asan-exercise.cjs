@@ -43,6 +43,13 @@ function pinned(probe, number) {
     for (let i = 0; i < 2; i++) probe.pin(directory);
     for (const ms of [0, 1000]) probe.noteSeen(ms);
     assert.deepEqual(loader.unseenDenials(directory), []);
+    for (const { cgroupId } of loader.pinnedScope(directory))
+      loader.allowPinned(directory, cgroupId, 1);
+    for (let table = 1; table < 32; table++)
+      if (loader.pinnedTable(directory, table) !== undefined)
+        loader.allowPinnedRules(directory, table, 0xffffffff);
+    refuses(() => loader.allowPinned(directory, 1, 1), 'ENOENT');
+    refuses(() => loader.allowPinnedRules(directory, 31, 1), 'ESRCH');
     if (number !== 1) probe.unpin();
   } finally {
     execFileSync('umount', [bpffs]);
@@ -149,6 +156,8 @@ async function round(number) {
   refuses(() => probe.pin('/nonexistent/x'), 'ENOENT');
   refuses(() => probe.pin(1), 'EINVAL');
   refuses(() => loader.unseenDenials('/nonexistent'), 'ENOENT');
+  refuses(() => loader.pinnedScope('/nonexistent'), 'ENOENT');
+  refuses(() => loader.pinnedTable('/nonexistent', 1), 'ENOENT');
   pinned(probe, number);
   cutOff(directory, id, number);
   // more than the small rings hold: drops, and records of every size

@@ -13,12 +13,18 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { after, test, type TestContext } from 'node:test';
+import { DeniedRecords, type DeniedRecord } from '../../../src/agent/denied-record.ts';
 import { PinnedDenial, pinnedDirectories } from '../../../src/agent/pinned-denial.ts';
 import type { Logger } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 
-const STATE_DIR = '/var/lib/varvel';
+const STATE_DIR = mkdtempSync(join(tmpdir(), 'varvel-pins-state-'));
+after(() => rmSync(STATE_DIR, { recursive: true, force: true }));
+const DENIED: DeniedRecord = {
+  tables: [{ number: 1, sha256: 'a', rules: ['r'] }],
+  containers: [{ cgroupId: 7, level: 2, app: 'shop' }],
+};
 
 /** An agent over a file system that is none of BPF's: what the probe would name are plain files. */
 function world(t: TestContext, options: { keepMs?: number | 'keep'; root?: string } = {}) {
@@ -48,6 +54,7 @@ function world(t: TestContext, options: { keepMs?: number | 'keep'; root?: strin
       error: (_: object, text: string) => warned.push(text),
     } as unknown as Logger,
     say: () => assert.fail('nothing was denied'),
+    denied: () => DENIED,
     nowMs: () => clock.nowMs,
   });
   const stopped: boolean[] = [];
@@ -74,9 +81,13 @@ test('once something is denied it is named each second, and what is denied goes 
   tick(denial);
   tick(denial);
   assert.deepEqual(calls, ['pin', 'seen 60000', 'pin', 'seen 60000']);
-  assert.deepEqual(denial.status(), { pinned: { keepMs: 60_000, unavailable: undefined } });
+  assert.deepEqual(denial.status(), {
+    pinned: { keepMs: 60_000, unavailable: undefined, notRecorded: undefined },
+  });
   assert.deepEqual(pinnedDirectories(root, STATE_DIR), [state.pinned]);
   assert.deepEqual(pinnedDirectories(root, '/elsewhere'), [], 'another agent of this host');
+  const records = new DeniedRecords(STATE_DIR);
+  assert.deepEqual(records.read(state.pinned), { format: 1, ...DENIED });
   end();
   assert.deepEqual(stopped, [true]);
   assert.match(warned.join(), /stays denied without an agent, for 1m .*varvel lift ends it/);
@@ -88,7 +99,9 @@ test('to keep it: what is denied goes on without an end', (t) => {
   tick(denial);
   // 0 is no limit to the kernel.
   assert.deepEqual(calls, ['pin', 'seen 0']);
-  assert.deepEqual(denial.status(), { pinned: { keepMs: 'keep', unavailable: undefined } });
+  assert.deepEqual(denial.status(), {
+    pinned: { keepMs: 'keep', unavailable: undefined, notRecorded: undefined },
+  });
   end();
   assert.deepEqual(stopped, [true]);
   assert.match(warned.join(), /stays denied without an agent, until somebody ends it \(probe/);
@@ -111,6 +124,8 @@ test('what a former agent has left goes once this one denies, after a minute, or
     return moved;
   };
   const first = former();
+  // Also the record of what has ended with the host.
+  new DeniedRecords(STATE_DIR).keep('/before/0123456789abcdef-1-1', DENIED);
   const one = world(t, { root, keepMs: 0 });
   assert.equal(one.denial.hasFormer, true);
   one.denial.onTick(
@@ -122,6 +137,7 @@ test('what a former agent has left goes once this one denies, after a minute, or
   tick(one.denial);
   assert.ok(!existsSync(first));
   assert.equal(one.denial.hasFormer, false);
+  assert.deepEqual(new DeniedRecords(STATE_DIR).read('/before/0123456789abcdef-1-1'), undefined);
 
   const second = former();
   const slow = world(t, { root, keepMs: 0 });
@@ -206,4 +222,20 @@ test('what cannot be named ends with the agent; that is said once, and tried aga
   clock.nowMs = 60_000;
   tick(denial);
   assert.deepEqual(denial.status().pinned?.unavailable, undefined);
+});
+
+test('where its record cannot be kept it is named all the same, and that is said once', (t) => {
+  rmSync(join(STATE_DIR, 'denied'), { recursive: true, force: true });
+  writeFileSync(join(STATE_DIR, 'denied'), '');
+  t.after(() => rmSync(join(STATE_DIR, 'denied'), { recursive: true }));
+  const { denial, calls, warned } = world(t);
+  tick(denial);
+  tick(denial);
+  assert.deepEqual(calls, ['pin', 'seen 60000', 'pin', 'seen 60000']);
+  assert.match(
+    warned.join(),
+    /^without an agent only all denials can be lifted, not those of one app or rule/,
+  );
+  assert.equal(warned.length, 1);
+  assert.equal(denial.status().pinned?.notRecorded, 'ENOTDIR');
 });
