@@ -62,6 +62,7 @@ export interface DenyingStatus {
 
 export interface DenialsOptions {
   readonly deniedAmong?: DeniedAmong;
+  readonly deniedBeforeIdentity?: (rules: readonly LoadedRule[]) => readonly LoadedRule[];
   readonly canRefuse?: CanRefuse;
   readonly logger: Logger;
 }
@@ -69,18 +70,22 @@ export interface DenialsOptions {
 /** Decides by which rules the kernel denies programs, connections and calls on files. Whatever it is not certain of is left to the response after the effect. */
 export class Denials {
   readonly #among: DeniedAmong;
+  readonly #amongBefore: (rules: readonly LoadedRule[]) => readonly LoadedRule[];
   readonly #canRefuse: CanRefuse;
   readonly #logger: Logger;
   /** Conditions of the operator's rules that have denied wrongly: other rules have other ones, also those of the same file read again. */
   readonly #givenUp = new WeakSet<Checked>();
   /** By app, those given up for it alone: apps with the same policy share rules, and none may end what is denied to another. */
   #givenUpByApp = new RecentMap<string, ReadonlyMap<Checked, string>>(APPS_MAX);
+  /** Those that deny no more where it is not known yet whose the container is. */
+  readonly #givenUpBefore = new WeakSet<Checked>();
   readonly #warned = new WeakSet<Checked>();
   #rules: readonly LoadedRule[] = [];
   #inVain = 0;
 
-  constructor({ deniedAmong, canRefuse, logger }: DenialsOptions) {
+  constructor({ deniedAmong, deniedBeforeIdentity, canRefuse, logger }: DenialsOptions) {
     this.#among = deniedAmong ?? (() => []);
+    this.#amongBefore = deniedBeforeIdentity ?? (() => []);
     this.#canRefuse = canRefuse ?? (() => false);
     this.#logger = logger;
   }
@@ -106,6 +111,21 @@ export class Denials {
     );
   }
 
+  /** Of the operator's rules in force, those that are to deny where it is not known yet whose the container is. */
+  beforeIdentity(rules: readonly LoadedRule[] | undefined): readonly LoadedRule[] {
+    if (rules === undefined) return [];
+    // It may be of an app for which one was given up.
+    const ofApps = [...this.#givenUpByApp.entries()].map(([, conditions]) => conditions);
+    return this.#amongBefore(rules).filter(
+      ({ condition, enabled, events }) =>
+        enabled &&
+        !this.#givenUp.has(condition) &&
+        !this.#givenUpBefore.has(condition) &&
+        !ofApps.some((conditions) => conditions.has(condition)) &&
+        this.#canDeny(events),
+    );
+  }
+
   /** Of a rule about connects, files or calls that are judged by who makes them it is always asked whether they can be refused: what does so is loaded then. */
   #canDeny(events: LoadedRule['events']): boolean {
     const refuses = [
@@ -125,21 +145,24 @@ export class Denials {
    * Something was denied that no rule matches. Gives up the rules that may have denied it, and returns their names; none if they were
    * before. Of an app with rules of its own that deny there, it gives up these for this app alone; none if some were not asked. What
    * may have refused a call is given up for its app alone, and only if the agent knows the process as the kernel does.
-   * So are rules about programs for their app alone, if one of them asks for ancestors.
+   * So are rules about programs for their app alone, if one of them asks for ancestors. What was denied before it was known whose the
+   * container is (`before`) is given up for such containers alone; an app's own rules may then have let it pass.
    */
   giveUp(
     event: KernelEvent,
-    groups: Iterable<DeniedGroup>,
+    groups: { readonly all: Iterable<DeniedGroup>; readonly before: Iterable<DeniedGroup> },
     asked: OwnRulesAsked,
     isComparable = true,
   ): ReadonlySet<string> {
     // The app was told that its rules are paused, or that one failed.
     if (asked === 'skipped') return NOBODY;
+    const isHere = ({ entries }: DeniedGroup): boolean =>
+      entries.some(({ cgroupId }) => cgroupId === event.cgroupId);
+    const before = [...groups.before].find(isHere);
+    if (before !== undefined && asked !== 'none') return NOBODY;
     this.#inVain++;
-    const all = [...groups];
-    const here = all.filter(({ entries }) =>
-      entries.some(({ cgroupId }) => cgroupId === event.cgroupId),
-    );
+    const all = [...groups.all];
+    const here = all.filter(isHere);
     // Its cgroup may be inside that of the container. It may be gone, too: then nobody knows whose rules it was.
     const possible = here.length > 0 || asked !== 'none' ? here : all;
     const denying = possible.flatMap(({ denied, denies }) =>
@@ -148,7 +171,10 @@ export class Denials {
     const operators = new Set(this.#rules.map(({ condition }) => condition));
     const own = denying.filter(({ condition }) => !operators.has(condition));
     let rules: readonly LoadedRule[] = [];
-    if (event.exec === undefined) {
+    if (before !== undefined) {
+      rules = denying;
+      for (const { condition } of denying) this.#givenUpBefore.add(condition);
+    } else if (event.exec === undefined) {
       // Of a call the agent judges by what it knows of the process. An app can see to it that that is not enough: this must not end
       // what is denied to others.
       if (isComparable) rules = this.#giveUpIn(denying, here, event.cgroupId);

@@ -11,3 +11,10 @@ export interface JudgedApp {
   /** The app's own rules. */
   readonly ruleSet: RuleSet;
 }
+
+/** Stands for the app of a container of which it is not known yet, or of which the policy is not: anything may be reported of it. */
+export const BEFORE_IDENTITY: JudgedApp = {
+  possibleAmong: (rules) => rules,
+  unchangedAmong: (rules) => rules,
+  ruleSet: { rules: [] },
+};

@@ -1,6 +1,5 @@
 import type { Apps } from '../apps/apps.ts';
 import type { RuleSettings } from '../config/config.ts';
-import type { ResponseSetting } from '../config/response-config.ts';
 import { changedKeys } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { DomainNames } from '../context/domain-names.ts';
@@ -69,7 +68,7 @@ export interface LiveRulesOptions {
   /** Does for apps' own rules what `shed` does for the operator's. */
   readonly shedPolicies?: (priorities: readonly Priority[]) => void;
   /** Sets the operator's responses to detections from now on. */
-  readonly setResponses?: (responses: readonly ResponseSetting[]) => void;
+  readonly setResponses?: (settings: RuleSettings) => void;
 }
 
 /** Loaded rules, and the stamps of their files from before they were read. */
@@ -256,7 +255,7 @@ export class LiveRules {
       if (this.#stopped) return;
       this.#swap(rules.ruleSet, settings.ruleMatching);
       // Before the policies: policies that become ready release events.
-      this.#options.setResponses?.(settings.responses);
+      this.#options.setResponses?.(settings);
       swapPolicies?.();
       this.#settings = settings;
       this.#rules = rules;

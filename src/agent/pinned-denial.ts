@@ -17,7 +17,7 @@ import type { AgentConfig } from '../config/config.ts';
 import { formatDurationMs } from '../config/units.ts';
 import type { Logger } from '../shared/logger.ts';
 import { UserError } from '../shared/user-error.ts';
-import { DeniedRecords, type DeniedRecord } from './denied-record.ts';
+import { DeniedRecords } from './denied-record.ts';
 import { unseenDenialsNotice } from '../streams/notices.ts';
 import type { AgentSnapshot } from './snapshot.ts';
 import type { KernelVerdicts } from './verdicts.ts';
@@ -45,8 +45,7 @@ export interface PinnedDenialOptions {
   readonly stateDir: string;
   readonly logger: Logger;
   readonly say: (line: Detection) => void;
-  /** What is denied now. */
-  readonly denied: () => DeniedRecord;
+  readonly verdicts: Pick<KernelVerdicts, 'denied'>;
   /** Monotonic ms. */
   readonly nowMs: () => number;
 }
@@ -165,7 +164,7 @@ export class PinnedDenial {
   /** First: what has names must be known to who lifts a part of it. */
   #keepRecord(): void {
     try {
-      this.#records.keep(this.#directory, this.#options.denied());
+      this.#records.keep(this.#directory, this.#options.verdicts.denied());
       this.#notRecorded = undefined;
     } catch (error) {
       const why = (error as NodeJS.ErrnoException).code ?? String(error);

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Apps } from '../apps/apps.ts';
 import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import type { ResponseSetting } from '../config/response-config.ts';
+import type { RuleSettings } from '../config/config.ts';
 import { killProcess } from '../host/kill-process.ts';
 import { ContainerCgroups } from '../responses/container-cgroups.ts';
 import { ContainerEnds } from '../responses/container-ends.ts';
@@ -22,12 +22,14 @@ import { DenialFallBack } from './denial-fall-back.ts';
 import { Evidence } from './evidence.ts';
 import { LIFTS_FILE, StoredLifts } from './stored-lifts.ts';
 
+type RespondingSettings = Pick<RuleSettings, 'responses' | 'policies'>;
+
 export interface RespondingOptions {
   readonly logger: Logger;
   readonly apps: Apps;
   readonly release: ReleaseStack;
   readonly nowMs: () => number;
-  readonly entries: readonly ResponseSetting[];
+  readonly settings: RespondingSettings;
   /** What is to be found again after a crash is kept there. */
   readonly stateDir: string;
   /** Of the configuration; undefined: there is none. The file `lift` is beside it, or where it would be. */
@@ -47,12 +49,14 @@ export class Responding {
   readonly evidence: Evidence;
   readonly #ends: ContainerEnds;
   readonly #liftFile: string;
+  #settings: RespondingSettings;
   readonly #stored: StoredLifts;
   readonly #options: RespondingOptions;
 
   constructor(options: RespondingOptions) {
     this.#options = options;
-    const { logger, apps, release, nowMs, entries, say } = options;
+    const { logger, apps, release, nowMs, settings, say } = options;
+    this.#settings = settings;
     const cgroups = new ContainerCgroups(apps);
     this.isolation = new NetworkIsolation({ cgroups, logger });
     release.defer(() => this.isolation.close());
@@ -79,7 +83,7 @@ export class Responding {
         isEnding: (target) => ends.isEnding(target),
         endContainer: (target) => ends.end(target),
       },
-      operators: new OperatorResponses(entries, this.lifts),
+      operators: new OperatorResponses(settings.responses, this.lifts),
       nowMs,
       beforeApplied: (detection) => this.evidence.before(detection),
     });
@@ -113,9 +117,17 @@ export class Responding {
     return [...new Set([...denied, ...asked])];
   }
 
-  /** Sets the operator's entries from now on. */
-  setEntries(entries: readonly ResponseSetting[]): void {
-    this.responder.setOperators(new OperatorResponses(entries, this.lifts));
+  /** Those of the operator's rules by which programs are to be denied where it is not known yet whose the container is. */
+  deniedBeforeIdentity(rules: readonly LoadedRule[]): readonly LoadedRule[] {
+    return this.#settings.policies.beforeIdentity === 'enforce'
+      ? this.responder.operators.deniedInAny(rules)
+      : [];
+  }
+
+  /** These are in force from now on. */
+  setSettings(settings: RespondingSettings): void {
+    this.#settings = settings;
+    this.responder.setOperators(new OperatorResponses(settings.responses, this.lifts));
     this.#review();
     this.#prepare();
   }

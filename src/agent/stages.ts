@@ -141,7 +141,7 @@ export class Stages {
       apps: this.apps,
       release,
       nowMs,
-      entries: config.responses,
+      settings: config,
       stateDir: config.stateDir,
       configFile: options.source?.from.file,
       say: (line) => this.outgoing.say(line),
@@ -155,16 +155,12 @@ export class Stages {
       canRefuse: (call) => this.refusals[call].isAvailable(),
       inForceFor: (container) => this.policies.inForceFor(container),
       deniedAmong: (rules, container, own) => this.#deniedAmong(rules, container, own),
+      deniedBeforeIdentity: (rules) => this.responding.deniedBeforeIdentity(rules),
       enabled: config.probe.kernelVerdicts,
     });
+    const { probe, verdicts } = this;
     const say = (line: Detection): void => this.outgoing.say(line);
-    this.pinned = PinnedDenial.of(config, {
-      probe: this.probe,
-      logger,
-      say,
-      denied: () => this.verdicts.denied(),
-      nowMs,
-    });
+    this.pinned = PinnedDenial.of(config, { probe, verdicts, logger, say, nowMs });
     release.defer(() => this.pinned.end(this.verdicts));
     this.rules = this.#makeRules();
     release.defer(() => this.domains.stop());
@@ -220,6 +216,7 @@ export class Stages {
       probe: this.probe,
       report: this.report,
       losses: this.losses,
+      verdicts: this.verdicts,
     }));
     return new Apps(apps, {
       scopeMap,
@@ -339,7 +336,7 @@ export class Stages {
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.policies.shed(priorities),
-      setResponses: (responses) => this.responding.setEntries(responses),
+      setResponses: (settings) => this.responding.setSettings(settings),
     });
   }
 

@@ -5,7 +5,7 @@ import type { RegistryEntry } from '../apps/resolution.ts';
 import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
-import type { JudgedApp } from './judged-app.ts';
+import { BEFORE_IDENTITY, type JudgedApp } from './judged-app.ts';
 import { NONE } from './verdict-numbers.ts';
 
 /** Containers with the same rules, of which the same is known, with the same rules that deny. */
@@ -36,7 +36,11 @@ export function mayKeepTable(
   { app, denied, facts }: Pick<Group, 'app' | 'denied' | 'facts'>,
   turn: number,
 ): former is Group {
-  if (former?.turn !== turn || former.app !== app) return false;
+  if (former?.turn !== turn) return false;
+  // It filters nothing, and denies by the operator's rules as they are.
+  if (former.app === BEFORE_IDENTITY && app !== BEFORE_IDENTITY)
+    return former.denied.every((rule) => denied.includes(rule));
+  if (former.app !== app) return false;
   const namesOf = (rules: readonly LoadedRule[]): string =>
     rules.map(({ name }) => name).join('\n');
   return namesOf(former.denied) === namesOf(denied) && knowsAtLeast(facts, former.facts);

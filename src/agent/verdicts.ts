@@ -1,21 +1,21 @@
 import { setTimeout } from 'node:timers/promises';
-import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry } from '../apps/resolution.ts';
-import { digestOf, ruleClausesOf, withCertainRules } from '../plan/verdicts/rule-clauses.ts';
+import { digestOf } from '../plan/verdicts/rule-clauses.ts';
 import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
 import type { KernelEvent } from '../events/event.ts';
+import { factsOfType } from '../plan/verdicts/container-tests.ts';
 import { bootNs } from '../host/boot-clock.ts';
-import type { LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
-import type { Logger } from '../shared/logger.ts';
 import { inTurns } from '../shared/turns.ts';
 import { CertainMatches } from './certain-matches.ts';
 import type { DeniedRecord } from './denied-record.ts';
-import { Denials, type CanRefuse, type DeniedAmong, type DeniedGroup } from './denials.ts';
+import { Denials, type DeniedGroup } from './denials.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
-import type { JudgedApp } from './judged-app.ts';
+import { BEFORE_IDENTITY, type JudgedApp } from './judged-app.ts';
+import { clausesOfGroup } from './verdict-clauses.ts';
 import { KnownFacts } from './verdict-facts.ts';
+import type { KernelVerdictsOptions } from './verdict-options.ts';
 import { deniedRecord, deniesBy, mayKeepTable, NO_TABLE } from './verdict-group.ts';
 import type { Group, VerdictsStatus } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
@@ -23,28 +23,6 @@ import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
 const WAIT_MS = 1000;
 const NO_RULES: readonly LoadedRule[] = [];
-
-export interface KernelVerdictsOptions {
-  readonly probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'scope'>;
-  readonly logger: Logger;
-  /**
-   * Returns the same object as long as nothing changes for the app. `none`: only the operator's rules apply, permanently;
-   * undefined: not known yet.
-   */
-  readonly inForceFor: (container: Container) => JudgedApp | 'none' | undefined;
-  /** Those of the rules that are to deny in the container; default none. O(rules) at most. */
-  readonly deniedAmong?: DeniedAmong;
-  /** Whether such calls can be refused on this host: asked if a rule is to deny some. Default: they cannot. */
-  readonly canRefuse?: CanRefuse;
-  /** `probe.kernel_verdicts`. */
-  readonly enabled: boolean;
-  /** CLOCK_BOOTTIME in ns; default: the host's. */
-  readonly bootNs?: () => bigint;
-  /** Unix time; default: the host's. */
-  readonly nowMs?: () => number;
-  /** Delay until the rules have settled; a starting agent has more urgent work. 1000 by default. */
-  readonly waitMs?: number;
-}
 
 /**
  * Tells the kernel which file calls and connects the rules of a container can match, so that all others end there. A container is filtered once a
@@ -195,7 +173,8 @@ export class KernelVerdicts {
   onDeniedInVain(event: KernelEvent, asked: OwnRulesAsked, isComparable = true): boolean {
     // Rules of before denied it: those that are in force now have nothing to do with it.
     if (event.bootNs < (this.#since.get(event.cgroupId) ?? 0n)) return false;
-    const rules = this.#denials.giveUp(event, this.#all(), asked, isComparable);
+    const before = this.#groups.get(BEFORE_IDENTITY)?.values() ?? [];
+    const rules = this.#denials.giveUp(event, { all: this.#all(), before }, asked, isComparable);
     if (rules.size > 0) this.endDenying(({ denied }) => denied.some(({ name }) => rules.has(name)));
     return rules.size > 0;
   }
@@ -218,10 +197,11 @@ export class KernelVerdicts {
 
   /** `former`: that of a second ago. */
   #groupOf({ resolution }: RegistryEntry, former: Group | undefined): Group | undefined {
+    if (resolution.state === 'pending') return this.#before();
     if (resolution.state !== 'included') return undefined;
     const { container } = resolution;
     const app = this.#options.inForceFor(container);
-    if (app === undefined) return undefined;
+    if (app === undefined) return this.#before();
     const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
     this.#groups.set(app, ofApp);
     const denied = this.#denials.among(this.#rules?.rules, container, app);
@@ -245,15 +225,41 @@ export class KernelVerdicts {
     return group;
   }
 
+  /** The group of containers whose app, or its policy, is not known yet; undefined: nothing is denied there. */
+  #before(): Group | undefined {
+    const denied = this.#denials.beforeIdentity(this.#rules?.rules);
+    if (denied.length === 0) return undefined;
+    const app = BEFORE_IDENTITY;
+    const key = denied.map(({ name }) => name).join('\n');
+    const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
+    this.#groups.set(app, ofApp);
+    const facts = factsOfType(undefined);
+    const made = { app, facts, key, denied, ...NO_TABLE, turn: -1, entries: [] };
+    const group = ofApp.get(key) ?? made;
+    ofApp.set(key, group);
+    return group;
+  }
+
+  /** The table of a container that appears just now, of which nothing is known; undefined: it has none yet. */
+  beforeIdentity(cgroupId: number): number | undefined {
+    const number = this.#stopped ? NONE : (this.#before()?.number ?? NONE);
+    if (number === NONE) return undefined;
+    this.#told.set(cgroupId, number);
+    this.#since.set(cgroupId, (this.#options.bootNs ?? bootNs)());
+    return number;
+  }
+
   #tableOf({ number, denies }: Group): Pick<Group, 'number' | 'denies'> {
     this.#numbers.join(number);
     return { number, denies };
   }
 
   #forgetGroups(): void {
+    const before = this.#before();
     for (const [app, ofApp] of this.#groups) {
       for (const [type, group] of ofApp) {
-        if (group.entries.length > 0) continue;
+        // That of the next container that nothing is known of is to be there when it appears.
+        if (group.entries.length > 0 || group === before) continue;
         this.#numbers.leave(group.number);
         group.number = NONE;
         ofApp.delete(type);
@@ -297,22 +303,11 @@ export class KernelVerdicts {
     const rules = this.#rules;
     if (rules === undefined) return;
     const turn = this.#turn;
-    const { app, facts, key, denied } = group;
+    const { app, facts, key } = group;
     /** Until rules change or the group's last container is gone. */
     const isWanted = (): boolean =>
       !this.#stopped && turn === this.#turn && this.#groups.get(app)?.get(key) === group;
-    const ofOperator = new Set(rules.rules);
-    // An app's own rules must not take the place of what the operator denies.
-    const first = denied.filter((rule) => ofOperator.has(rule));
-    const possible = app === 'none' ? rules.rules : app.possibleAmong(rules.rules);
-    const clauses = await inTurns(ruleClausesOf(possible, facts, ofOperator, first), isWanted);
-    if (clauses === undefined) return;
-    // What an app's policy takes away is not in its clauses: there the kernel is certain only of what denies.
-    const certain = app === 'none' ? possible : denied;
-    const ruleClauses = await inTurns(
-      withCertainRules(clauses, certain, facts, new Set(denied), new Set(first)),
-      isWanted,
-    );
+    const ruleClauses = await inTurns(clausesOfGroup(group, rules), isWanted);
     if (ruleClauses === undefined) return;
     // The same of a table that is there already.
     const digest = digestOf(ruleClauses);

@@ -84,6 +84,8 @@ export interface RuleSettings {
     readonly pinned: readonly { readonly rule?: string; readonly tag?: string }[];
     /** Responses that apps may ask for. */
     readonly responses: readonly ResponseName[];
+    /** Of containers whose app, or its policy, is not known yet: whether what is denied to all apps is denied there. */
+    readonly beforeIdentity: 'report' | 'enforce';
     /** CPU time that one app's own rules may take on a host: percent of a core over 10 s, and ms for one event. */
     readonly budget: { readonly cpuPercent: number; readonly atOnceMs: number };
   };
@@ -103,6 +105,7 @@ export const RULE_KEYS: readonly string[] = [
   'policies.enabled',
   'policies.pinned',
   'policies.responses',
+  'policies.before_identity',
   'policies.budget.cpu_percent',
   'policies.budget.at_once',
 ];
@@ -258,8 +261,10 @@ export function toAgentConfig(
     watchConfigFiles: parsed.watch_config_files,
     responses: responseSettings(parsed, (index) => positionOf(['responses', index])),
     policies: {
-      ...parsed.policies,
+      enabled: parsed.policies.enabled,
       pinned: parsed.policies.pinned.map(given),
+      responses: parsed.policies.responses,
+      beforeIdentity: parsed.policies.before_identity,
       budget: {
         cpuPercent: parsed.policies.budget.cpu_percent,
         atOnceMs: parsed.policies.budget.at_once,

@@ -108,6 +108,12 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
       { ...at(place(['runtimes', 'cri', 'enabled'])) },
     );
   }
+  if (parsed.data.policies.before_identity === 'enforce' && parsed.data.mode === 'opt-in') {
+    throw new UserError(
+      'policies.before_identity cannot be enforce with "mode: opt-in": most containers may not be asked for there, and before it is known of one, it must be left alone. Set mode to always or opt-out, or before_identity to report.',
+      { ...at(place(['policies', 'before_identity'])) },
+    );
+  }
   if (streams.file.enabled === true && streams.file.path === undefined) {
     throw new UserError('streams.file is enabled but has no path: set streams.file.path.', {
       ...at(place(['streams', 'file', 'enabled'])),

@@ -177,6 +177,7 @@ export const CONFIG_SCHEMA = z.strictObject({
         'list',
         `a list of what apps’ policies may ask for besides lines: ${POLICY_RESPONSE_NAMES.join(', ')}`,
       ),
+      before_identity: choice(['report', 'enforce'], 'report'),
       budget: z
         .strictObject({
           cpu_percent: value(

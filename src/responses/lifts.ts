@@ -80,6 +80,11 @@ export class Lifts {
     );
   }
 
+  /** Whether responses to the rule are lifted in any app. */
+  isLiftedSomewhere(rule: RespondedRule): boolean {
+    return this.#isFileThere || this.#entries.some(({ fits }) => fits(rule));
+  }
+
   status(): readonly Lift[] {
     const nowMs = this.#nowMs();
     const byCommand = this.#entries.map(({ app, rule, untilMs }): Lift => ({

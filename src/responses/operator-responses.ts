@@ -14,7 +14,7 @@ export type RespondedRule = Pick<LoadedRule, 'name' | 'tags' | 'priority' | 'ena
 /** Limit on apps in which denial has ended. */
 const ENDED_MAX = 10_000;
 const NO_APP = {};
-const NONE_LIFTED = { isLifted: () => false };
+const NONE_LIFTED = { isLifted: () => false, isLiftedSomewhere: () => false };
 
 /** An app in which denial has ended; undefined: containers without one. */
 export interface EndedDenial {
@@ -31,9 +31,12 @@ export class OperatorResponses {
   /** By app; past the limit, the oldest is denied again. */
   readonly #ended = new RecentMap<string | undefined, EndedDenial>(ENDED_MAX);
 
-  readonly #lifts: Pick<Lifts, 'isLifted'>;
+  readonly #lifts: Pick<Lifts, 'isLifted' | 'isLiftedSomewhere'>;
 
-  constructor(entries: readonly ResponseSetting[], lifts: Pick<Lifts, 'isLifted'> = NONE_LIFTED) {
+  constructor(
+    entries: readonly ResponseSetting[],
+    lifts: Pick<Lifts, 'isLifted' | 'isLiftedSomewhere'> = NONE_LIFTED,
+  ) {
     this.#entries = entries;
     this.#lifts = lifts;
   }
@@ -85,6 +88,26 @@ export class OperatorResponses {
     const denied = rules.filter(isDenied);
     this.#denied.set(app ?? NO_APP, { rules, denied });
     return denied;
+  }
+
+  /**
+   * Those of the rules by which all instances of all apps are denied, so that it need not be known which one it is. None for which something is
+   * lifted, or has ended, in any app: it may be that one.
+   */
+  deniedInAny<Rule extends RespondedRule>(rules: readonly Rule[]): readonly Rule[] {
+    if (!this.wants('deny')) return [];
+    const isOfAll = ({ match, response, mode, percent, fallsBack }: ResponseSetting): boolean =>
+      response === 'deny' &&
+      mode === 'enforce' &&
+      percent === 100 &&
+      [match.app, match.space, match.org].every((name) => name === undefined) &&
+      !(fallsBack && this.#ended.size > 0);
+    return rules.filter(
+      (rule) =>
+        !isDrillRule(rule.name) &&
+        !this.#lifts.isLiftedSomewhere(rule) &&
+        this.#entriesOf(rule).some(isOfAll),
+    );
   }
 
   /**

@@ -21,6 +21,7 @@ export const SET: Readonly<Record<string, unknown>> = {
   'policies.enabled': false,
   'policies.pinned': [{ tag: 'container_escape' }],
   'policies.responses': ['kill'],
+  'policies.before_identity': 'enforce',
   'policies.budget.cpu_percent': 5,
   'policies.budget.at_once': '10ms',
   'garden.socket': '/var/vcap/data/other/garden.sock',

@@ -54,7 +54,7 @@ function world(t: TestContext, options: { keepMs?: number | 'keep'; root?: strin
       error: (_: object, text: string) => warned.push(text),
     } as unknown as Logger,
     say: () => assert.fail('nothing was denied'),
-    denied: () => DENIED,
+    verdicts: { denied: () => DENIED },
     nowMs: () => clock.nowMs,
   });
   const stopped: boolean[] = [];

@@ -46,6 +46,7 @@ export function world({
   enabled = true,
   denied = new Map<number, string[]>(),
   nowMs = (): number => 0,
+  before = [] as string[],
 } = {}) {
   const warned: object[] = [];
   const time = { bootNs: 0n };
@@ -95,6 +96,7 @@ export function world({
       const names = denied.get(Number(fullId)) ?? [];
       return [...rules, ...own].filter(({ name }) => names.includes(name));
     },
+    deniedBeforeIdentity: (rules) => rules.filter(({ name }) => before.includes(name)),
     enabled,
   });
   const entry = (cgroupId: number, more: Partial<RegistryEntry> = {}): RegistryEntry =>

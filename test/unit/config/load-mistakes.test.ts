@@ -33,6 +33,11 @@ const MISTAKES: readonly (readonly [title: string, yaml: string, says: string])[
     '/varvel.yaml:2:7: "mode" must be one of opt-in, opt-out, always; it is "opt_in". Did you mean "opt-in"?',
   ],
   [
+    'to enforce before it is known who wants to be watched',
+    'policies: {before_identity: enforce}\n',
+    '/varvel.yaml:1:29: policies.before_identity cannot be enforce with "mode: opt-in": most containers may not be asked for there, and before it is known of one, it must be left alone. Set mode to always or opt-out, or before_identity to report.',
+  ],
+  [
     'a time without an agent that is none',
     'probe: {deny_without_agent: forever}\n',
     '/varvel.yaml:1:29: "probe.deny_without_agent" must be 0s, keep, or a duration from 10s to 720h, such as 30s, 20m or 2h; it is "forever".',

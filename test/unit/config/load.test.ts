@@ -27,6 +27,7 @@ test('no file is needed', () => {
       enabled: true,
       pinned: [],
       responses: [],
+      beforeIdentity: 'report',
       budget: { cpuPercent: 2, atOnceMs: 20 },
     },
     ruleMatching: 'first',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Lifts } from '../../../src/responses/lifts.ts';
 import { OperatorResponses } from '../../../src/responses/operator-responses.ts';
 import { Responder, type Respondable } from '../../../src/responses/responder.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
@@ -244,6 +245,7 @@ test('an entry for a share of the instances is in monitor mode in the others', (
 test('a lift of a rule is one of an app’s own rules, too', () => {
   const operators = new OperatorResponses([], {
     isLifted: (rule) => rule?.name === 'Own',
+    isLiftedSomewhere: () => false,
   });
   const { responder, killed } = world('[]');
   responder.setOperators(operators);
@@ -252,6 +254,38 @@ test('a lift of a rule is one of an app’s own rules, too', () => {
   assert.equal(outcomeOf(responder, of), 'monitored');
   assert.equal(outcomeOf(responder, { ...of, matched: { ...own, name: 'Other' } }), 'done');
   assert.deepEqual(killed, [7]);
+});
+
+test('deny, where it is not known whose the container is: by entries for all instances of all apps', () => {
+  const lifts = new Lifts(() => 0);
+  const operators = new OperatorResponses(
+    settings(`[
+      {match: {rule: All, app: shop}, do: deny, mode: enforce},
+      {match: {rule: Space, space: x}, do: deny, mode: enforce},
+      {match: {rule: Org, org: x}, do: deny, mode: enforce},
+      {match: {rule: Share}, do: deny, mode: enforce, percent: 50},
+      {match: {rule: Killed}, do: kill, mode: enforce},
+      {match: {rule: Monitored}, do: deny},
+      {match: {rule: Falls}, do: deny, mode: enforce},
+      {match: {rule: Stays}, do: deny, mode: enforce, fall_back: false},
+    ]`),
+    lifts,
+  );
+  const rules = ['All', 'Space', 'Org', 'Share', 'Killed', 'Monitored', 'Falls', 'Stays'].map(
+    (name) => ({ ...REVERSE, name }),
+  );
+  const denied = (): readonly string[] => operators.deniedInAny(rules).map(({ name }) => name);
+  assert.deepEqual(denied(), ['Falls', 'Stays']);
+  // It may be the app in which this is lifted, or in which denial has ended.
+  lifts.add({ app: 'shop', rule: 'Fall*' });
+  assert.deepEqual(denied(), ['Stays']);
+  lifts.add({ app: 'blog' });
+  assert.deepEqual(denied(), []);
+  lifts.end({});
+  assert.ok(operators.endDenying(detection({}).container.app, 'it was harmed'));
+  assert.deepEqual(denied(), ['Stays']);
+  lifts.setFile(true);
+  assert.deepEqual(denied(), []);
 });
 
 test('deny: the rules that deny are those that an entry to enforce names, by app', () => {
