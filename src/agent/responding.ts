@@ -8,10 +8,12 @@ import { killProcess } from '../host/kill-process.ts';
 import { ContainerCgroups } from '../responses/container-cgroups.ts';
 import { ContainerEnds } from '../responses/container-ends.ts';
 import { ContainerPauses } from '../responses/container-pauses.ts';
+import { isLastInstance } from '../responses/last-instance.ts';
 import { Lifts, type Lifted } from '../responses/lifts.ts';
 import { NetworkIsolation } from '../responses/network-isolation.ts';
 import { OperatorResponses, type RespondedRule } from '../responses/operator-responses.ts';
 import { PauseMarks } from '../responses/pause-marks.ts';
+import type { ResponseTarget } from '../responses/response.ts';
 import { Responder, type DoneResponse, type Respondable } from '../responses/responder.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
@@ -81,6 +83,8 @@ export class Responding {
         isPaused: (target) => this.pauses.isPaused(target),
         pause: (target) => this.pauses.pause(target),
         isEnding: (target) => ends.isEnding(target),
+        isLast: (target) =>
+          isLastInstance(target, apps.registry, (cgroupId) => this.#isOut({ cgroupId })),
         endContainer: (target) => ends.end(target),
       },
       operators: new OperatorResponses(settings.responses, this.lifts),
@@ -96,6 +100,11 @@ export class Responding {
       say,
     });
     this.#prepare();
+  }
+
+  /** Whether the container serves nobody, or soon will not. */
+  #isOut(of: Pick<ResponseTarget, 'cgroupId'>): boolean {
+    return this.isolation.isIsolated(of) || this.pauses.isPaused(of) || this.#ends.isEnding(of);
   }
 
   respond(detection: Respondable): readonly DoneResponse[] {

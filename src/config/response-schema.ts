@@ -27,6 +27,7 @@ const entry = z
     mode: choice(['monitor', 'enforce'], 'monitor'),
     fall_back: value(z.boolean().optional(), 'boolean', 'true or false'),
     guarantee: value(z.enum(GUARANTEES).optional(), 'text', `one of ${GUARANTEES.join(', ')}`),
+    last_instance: value(z.boolean().optional(), 'boolean', 'true or false'),
     percent: value(
       z.number().int().min(1).max(100).optional(),
       'number',
@@ -38,6 +39,9 @@ const entry = z
   })
   .refine((it) => it.guarantee === undefined || it.do === 'deny', {
     params: { needs: '"do: deny" where it has "guarantee"' },
+  })
+  .refine((it) => it.last_instance === undefined || !['kill', 'deny'].includes(it.do), {
+    params: { needs: '"do: isolate", "do: pause" or "do: restart" where it has "last_instance"' },
   })
   .refine((it) => it.percent === undefined || it.mode === 'enforce', {
     params: { needs: '"mode: enforce" where it has "percent"' },

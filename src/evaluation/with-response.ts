@@ -5,7 +5,8 @@ import type { Detection } from '../rules/detection.ts';
 /** The detection with what was done about it: in its text, and as fields, where several are separated by commas. */
 export function withResponses(detection: Detection, done: readonly DoneResponse[]): Detection {
   if (done.length === 0) return detection;
-  const said = done.flatMap(({ name, outcome, denied }) => {
+  const said = done.flatMap(({ name, outcome, denied, sparesLast }) => {
+    if (sparesLast === true) return RESPONSES[name].saidOfLast ?? [];
     const { prevented, ...others } = RESPONSES[name].said;
     if (outcome !== 'prevented') return others[outcome] ?? [];
     return denied === undefined ? [] : (prevented?.[denied] ?? []);

@@ -1,5 +1,5 @@
 import { APP_LIMITS } from './limits.ts';
-import { UNCHECKED, type Response } from './response.ts';
+import { LAST_INSTANCE, UNCHECKED, type Response } from './response.ts';
 
 /**
  * Cuts the container off from the network, but for loopback and the host's name servers, until it ends. Comes after the effect of
@@ -17,6 +17,7 @@ export const isolate: Response = {
       'container not cut off from the network, the limit of containers (at once, or in ten minutes) is reached',
     unanswered: `container not cut off from the network, ${UNCHECKED}`,
   },
+  saidOfLast: `container not cut off from the network, ${LAST_INSTANCE}`,
   limits: APP_LIMITS,
   endsProcess: false,
   isInForce: (target, { isIsolated }) => isIsolated(target),

@@ -137,7 +137,7 @@ export class NetworkIsolation {
     return this.#unavailable;
   }
 
-  isIsolated({ cgroupId }: ResponseTarget): boolean {
+  isIsolated({ cgroupId }: Pick<ResponseTarget, 'cgroupId'>): boolean {
     const owner = this.#cgroups.ownerOf(cgroupId);
     // By its cgroup: another run of the same container has its network.
     return owner !== undefined && this.#isolated.get(nameOf(owner))?.cgroups.has(cgroupId) === true;

@@ -1,5 +1,5 @@
 import { APP_LIMITS } from './limits.ts';
-import { UNCHECKED, type Response } from './response.ts';
+import { LAST_INSTANCE, UNCHECKED, type Response } from './response.ts';
 
 /**
  * Pauses the container: the kernel stops all its processes where they are (see ContainerPauses). Comes after the effect of the call that
@@ -15,6 +15,7 @@ export const pause: Response = {
       'container not paused, the limit of containers (at once, or in ten minutes) is reached',
     unanswered: `container not paused, ${UNCHECKED}`,
   },
+  saidOfLast: `container not paused, ${LAST_INSTANCE}`,
   limits: APP_LIMITS,
   endsProcess: false,
   isInForce: (target, { isPaused }) => isPaused(target),

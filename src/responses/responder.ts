@@ -22,20 +22,25 @@ export interface DoneResponse {
   readonly name: ResponseName;
   readonly outcome: ResponseOutcome;
   readonly guarantee: Guarantee;
+  /** It is `limited` so as to spare the app's last instance. */
+  readonly sparesLast?: true;
   /** What was prevented, if that is the outcome. */
   readonly denied?: Denied;
 }
 
-const doneOf = (
-  name: ResponseName,
-  outcome: ResponseOutcome,
-  { denied }: Respondable,
-): DoneResponse => ({
-  name,
-  outcome,
-  guarantee: guaranteeOf(outcome),
-  ...(outcome === 'prevented' && denied !== undefined ? { denied } : {}),
-});
+/** The outcome that is told is `limited`. */
+type Decided = ResponseOutcome | 'spared';
+
+const doneOf = (name: ResponseName, decided: Decided, { denied }: Respondable): DoneResponse => {
+  const outcome = decided === 'spared' ? 'limited' : decided;
+  return {
+    name,
+    outcome,
+    guarantee: guaranteeOf(outcome),
+    ...(decided === 'spared' ? { sparesLast: true } : {}),
+    ...(outcome === 'prevented' && denied !== undefined ? { denied } : {}),
+  };
+};
 
 /** A detection, and the response that the app asks for. */
 export interface Respondable extends ResponseTarget {
@@ -149,16 +154,19 @@ export class Responder {
 
   /** Limits and modes do not apply to what an app asks for itself, which is applied at once. */
   #forOperator(
-    { response: name, mode, guarantee }: ResponseSetting,
+    { response: name, mode, guarantee, lastInstance }: ResponseSetting,
     detection: Respondable,
-  ): ResponseOutcome {
+  ): Decided {
     if (mode === 'enforce' && isPrevented(name, detection)) return 'prevented';
     if (!detection.isAnswered()) return 'unanswered';
     if (mode !== 'enforce') return 'monitored';
     if (guarantee === 'before the effect') return 'reported';
-    const isAllowed =
-      this.#isInForce(name, detection) || this.#usesOf(name).hasRoom(detection, this.#nowMs());
-    return isAllowed ? this.#apply(name, detection, true) : 'limited';
+    if (!this.#isInForce(name, detection)) {
+      if (!this.#usesOf(name).hasRoom(detection, this.#nowMs())) return 'limited';
+      const mayBeLast = lastInstance || RESPONSES[name].saidOfLast === undefined;
+      if (!mayBeLast && this.#host.isLast(detection)) return 'spared';
+    }
+    return this.#apply(name, detection, true);
   }
 
   #apply(name: ResponseName, detection: Respondable, counts: boolean): ResponseOutcome {
@@ -176,10 +184,12 @@ export class Responder {
     return outcome;
   }
 
-  #count(name: ResponseName, outcome: ResponseOutcome, detection: Respondable): DoneResponse {
+  #count(name: ResponseName, decided: Decided, detection: Respondable): DoneResponse {
+    const done = doneOf(name, decided, detection);
+    const { outcome } = done;
     const counts = this.#counts.get(name) ?? new Map<ResponseOutcome, number>();
     this.#counts.set(name, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
-    return doneOf(name, outcome, detection);
+    return done;
   }
 
   #isInForce(name: ResponseName, detection: Respondable): boolean {

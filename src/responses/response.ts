@@ -8,7 +8,8 @@ export type AppliedOutcome = 'done' | 'too late' | 'refused' | 'limited';
 
 /**
  * The outcome of a response. Besides that of applying it: `prevented`: the kernel has denied it before the effect. `monitored`: it is
- * only reported what would be done. `reported`: it was not prevented, and the entry wants nothing done after the effect. `limited`: also the limit of its period was used up.
+ * only reported what would be done. `reported`: it was not prevented, and the entry wants nothing done after the effect. `limited`: also the limit of its period was used up, or it would have met an
+ * app's last instance.
  * `unanswered`: the app's own exceptions to the rule were not asked, since its rules are paused or its policy is not read yet.
  */
 export type ResponseOutcome =
@@ -20,6 +21,10 @@ export const guaranteeOf = (outcome: ResponseOutcome): Guarantee =>
 /** Why the outcome is `unanswered`. */
 export const UNCHECKED =
   'because the app’s policy is paused or not yet read, so its exceptions could not be checked';
+
+/** Why a response is `limited` that an app notices as a whole. */
+export const LAST_INSTANCE =
+  'it is the last instance of the app that is up on this host (last_instance: true in the entry does it all the same)';
 
 /**
  * What the kernel can deny: a program, before its first instruction; a connection, to open a file, a change of a name, a mode or an
@@ -48,6 +53,8 @@ export interface ResponseHost {
   readonly killProcess: (pid: number, startTicks: number) => void;
   /** Whether the container is cut off from the network. */
   readonly isIsolated: (target: ResponseTarget) => boolean;
+  /** Whether it is the last instance of its app that is up here (last-instance.ts). */
+  readonly isLast: (target: ResponseTarget) => boolean;
   /** Whether the container was ended, or is to be. */
   readonly isEnding: (target: ResponseTarget) => boolean;
   /** Ends all processes of the container when its line had time to be written. ESRCH: it has ended; ENOTSUP: not here. */
@@ -76,6 +83,8 @@ export interface Response {
     readonly reported?: string;
     readonly prevented?: Readonly<Partial<Record<Denied, string>>>;
   };
+  /** The end of the text where it is `limited` so as to spare the last instance of an app; undefined: it spares none. */
+  readonly saidOfLast?: string;
   readonly limits: ResponseLimits;
   /** Whether it ends the process, as the denial of a program does: records of what the process did before may come later. */
   readonly endsProcess: boolean;

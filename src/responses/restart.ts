@@ -1,6 +1,12 @@
 import { kill } from './kill.ts';
 import { APP_LIMITS } from './limits.ts';
-import { UNCHECKED, type Response, type ResponseHost, type ResponseTarget } from './response.ts';
+import {
+  LAST_INSTANCE,
+  UNCHECKED,
+  type Response,
+  type ResponseHost,
+  type ResponseTarget,
+} from './response.ts';
 
 /**
  * Ends the container: the process of the detection at once, all others a second later (see ContainerEnds). The platform starts it anew where
@@ -15,6 +21,7 @@ export const restart: Response = {
     limited: 'container not ended, the limit of restarts in ten minutes is reached',
     unanswered: `container not ended, ${UNCHECKED}`,
   },
+  saidOfLast: `container not ended, ${LAST_INSTANCE}`,
   limits: APP_LIMITS,
   endsProcess: false,
   isInForce: (target, { isEnding }) => isEnding(target),

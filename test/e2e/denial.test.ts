@@ -143,7 +143,7 @@ test('varvel lift takes all of it back at once: what was denied runs, and who wa
     noDefaultRules: true,
     rules: { 'own.yaml': DENIES + RULES },
     config: [
-      'responses: [{match: {rule: New*}, do: deny, mode: enforce}, {match: {tag: secrets}, do: isolate, mode: enforce}]',
+      'responses: [{match: {rule: New*}, do: deny, mode: enforce}, {match: {tag: secrets}, do: isolate, last_instance: true, mode: enforce}]',
     ],
   });
   const [shop, blog] = [

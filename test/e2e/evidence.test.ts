@@ -102,7 +102,9 @@ test('of a container that is ended, the evidence is in its log before', async ()
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': RULES },
-    config: ['responses: [{match: {tag: secrets}, do: restart, mode: enforce}]'],
+    config: [
+      'responses: [{match: {tag: secrets}, do: restart, last_instance: true, mode: enforce}]',
+    ],
   });
   const shop = await runApp(engine, 'shop', 'production');
   try {

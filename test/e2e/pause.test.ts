@@ -18,7 +18,7 @@ after(() => engine[Symbol.asyncDispose]());
 /** It counts as long as it may run, and reads the secret as often as it is told to. */
 const COUNTS =
   'n=0; while :; do n=$((n+1)); echo $n > /tmp/n; if [ -e /tmp/read ]; then rm /tmp/read; read -r a < /etc/shadow; fi; sleep 0.05; done';
-const ENTRY = 'responses: [{match: {tag: secrets}, do: pause, mode: enforce}]';
+const ENTRY = 'responses: [{match: {tag: secrets}, do: pause, last_instance: true, mode: enforce}]';
 
 /** An app that counts. Nobody can run a command in it while it is paused: it is looked at from the host. */
 async function countingApp(name: string, policy?: string) {
@@ -86,7 +86,10 @@ test('a container is paused: it stands still, its neighbour does not; a reload, 
     assert.equal(outcomeOf(await nextLine(engine, shop.app, 1)), 'monitored');
     assert.equal(await shop.runs(), true);
 
-    writeFileSync(agent.configFile, taken.replace('do: pause', 'do: pause, mode: enforce'));
+    writeFileSync(
+      agent.configFile,
+      taken.replace('last_instance: true', 'last_instance: true, mode: enforce'),
+    );
     await agent.reload();
     shop.read();
     await nextLine(engine, shop.app, 2);
@@ -137,7 +140,7 @@ test('a paused container can be killed, by a restart for the same detection and 
     noDefaultRules: true,
     rules: { 'own.yaml': RULES },
     config: [
-      'responses: [{match: {tag: secrets}, do: pause, mode: enforce}, {match: {tag: secrets, app: shop}, do: restart, mode: enforce}]',
+      'responses: [{match: {tag: secrets}, do: pause, last_instance: true, mode: enforce}, {match: {tag: secrets, app: shop}, do: restart, last_instance: true, mode: enforce}]',
     ],
   });
   const [shop, blog] = [await countingApp('shop', 'always'), await countingApp('blog')];

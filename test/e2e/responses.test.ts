@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
-import { E2eAgent, until } from '../support/e2e-agent.ts';
+import { E2eAgent, until, type DetectionLine } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 import {
   CUT_OFF,
@@ -76,7 +76,9 @@ test('a container is cut off from the network, and gets it back by a reload, or 
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': RULES },
-    config: ['responses: [{match: {tag: secrets}, do: isolate, mode: enforce}]'],
+    config: [
+      'responses: [{match: {tag: secrets}, do: isolate, last_instance: true, mode: enforce}]',
+    ],
   });
   const [shop, blog] = [
     await runApp(engine, 'shop', 'production'),
@@ -112,7 +114,10 @@ test('a container is cut off from the network, and gets it back by a reload, or 
       / would have been cut off .* monitor mode\)$/,
     );
 
-    writeFileSync(agent.configFile, taken.replace('do: isolate', 'do: isolate, mode: enforce'));
+    writeFileSync(
+      agent.configFile,
+      taken.replace('last_instance: true', 'last_instance: true, mode: enforce'),
+    );
     await agent.reload();
     assert.equal(await read(), 0);
     await nextLine(engine, shop, 2);
@@ -125,6 +130,58 @@ test('a container is cut off from the network, and gets it back by a reload, or 
   } finally {
     await agent[Symbol.asyncDispose]();
     for (const app of [shop, blog]) await app.remove({ force: true });
+  }
+});
+
+test('of two instances one is cut off, and the other stays with its network: it is the last one that is up', async () => {
+  const agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RULES },
+    config: ['responses: [{match: {tag: secrets}, do: isolate, mode: enforce}]'],
+  });
+  const [one, two] = [
+    await runApp(engine, 'shop', 'production'),
+    await runApp(engine, 'shop', 'production'),
+  ];
+  const reads = async (app: Docker.Container, before: number): Promise<DetectionLine> => {
+    assert.equal(await execInContainer(app, 'read -r a < /etc/shadow; true'), 0);
+    return nextLine(engine, app, before);
+  };
+  try {
+    await until('both are known', async () => {
+      const { containers } = (await agent.snapshot()).apps;
+      return (
+        containers.filter(({ app, state }) => app === 'shop' && state === 'included').length === 2
+      );
+    });
+    assert.equal(outcomeOf(await reads(one, 0)), 'done');
+    assert.equal(await execInContainer(one, CUT_OFF), 0);
+    const line = await reads(two, 0);
+    assert.equal(outcomeOf(line), 'limited');
+    assert.match(
+      line.output,
+      / \| container not cut off from the network, it is the last instance of the app that is up on this host \(last_instance: true in the entry does it all the same\)$/,
+    );
+    assert.equal(await execInContainer(two, NO_ROUTE), 0);
+    // The first is gone: a third one takes its place, and now the second can be cut off.
+    await one.remove({ force: true });
+    const three = await runApp(engine, 'shop', 'production');
+    try {
+      await until('the third is known', async () => {
+        const { containers } = (await agent.snapshot()).apps;
+        return containers.some(
+          ({ cgroupPath, state }) => cgroupPath.includes(three.id) && state === 'included',
+        );
+      });
+      assert.equal(outcomeOf(await reads(two, 1)), 'done');
+      assert.equal(await execInContainer(two, CUT_OFF), 0);
+    } finally {
+      await three.remove({ force: true });
+    }
+  } finally {
+    await agent[Symbol.asyncDispose]();
+    for (const app of [one, two]) await app.remove({ force: true }).catch(() => undefined);
   }
 });
 
@@ -144,7 +201,9 @@ test('a container is restarted: its line is in the log, the platform starts it a
     dockerd: engine,
     noDefaultRules: true,
     rules: { 'own.yaml': RULES },
-    config: ['responses: [{match: {tag: secrets}, do: restart, mode: enforce}]'],
+    config: [
+      'responses: [{match: {tag: secrets}, do: restart, last_instance: true, mode: enforce}]',
+    ],
   });
   const blog = await runApp(engine, 'blog', 'production');
   // Of the host's pid namespace: no first process takes the others with it.

@@ -143,6 +143,7 @@ test('kill names the process by pid and start', () => {
     isPaused: () => assert.fail('it is about one process'),
     pause: () => assert.fail('it is about one process'),
     isEnding: () => assert.fail('it is about one process'),
+    isLast: () => assert.fail('it is about one process'),
     endContainer: () => assert.fail('it is about one process'),
   });
   assert.equal(

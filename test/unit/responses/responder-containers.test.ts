@@ -1,9 +1,13 @@
 // Responses that meet a whole container: it is isolated, or restarted.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AppIdentity, Container } from '../../../src/apps/identity.ts';
+import type { Resolution } from '../../../src/apps/resolution.ts';
+import { withResponses } from '../../../src/evaluation/with-response.ts';
+import { isLastInstance } from '../../../src/responses/last-instance.ts';
 import type { Respondable } from '../../../src/responses/responder.ts';
 import { makeProcess } from '../../support/rules-subject.ts';
-import { containerOf } from '../streams/delivery-fixture.ts';
+import { containerOf, detectionOf } from '../streams/delivery-fixture.ts';
 import { detection, outcomeOf, world } from './responder-fixture.ts';
 
 const BOTH =
@@ -99,4 +103,67 @@ test('what cannot be ended is not killed either', () => {
   problems.end = 'ESRCH';
   assert.equal(outcomeOf(responder, detection()), 'too late');
   assert.deepEqual(killed, []);
+});
+
+test('an app’s last instance is spared, unless the entry says otherwise; that uses up no limit', () => {
+  for (const name of ['isolate', 'pause', 'restart'] as const) {
+    const entry = `match: {tag: network}, do: ${name}, mode: enforce`;
+    const { problems, responder } = world(`[{${entry}}]`);
+    problems.isLast = true;
+    for (let again = 0; again < 5; again++) {
+      const done = responder.respond(detection());
+      assert.deepEqual(done, [
+        { name, outcome: 'limited', guarantee: 'after the effect', sparesLast: true },
+      ]);
+      const { output } = withResponses(detectionOf({ output: 'x' }), done);
+      assert.match(output, /^x \| container not .*, it is the last instance of the app that is up/);
+    }
+    problems.isLast = false;
+    assert.equal(outcomeOf(responder, detection()), 'done');
+    problems.isLast = true;
+    assert.equal(outcomeOf(responder, detection()), 'done', 'it is in force already');
+
+    const also = world(`[{${entry}, last_instance: true}]`);
+    also.problems.isLast = true;
+    assert.equal(outcomeOf(also.responder, detection()), 'done');
+  }
+  const kill = world('[{match: {tag: network}, do: kill, mode: enforce}]');
+  kill.problems.isLast = true;
+  assert.equal(outcomeOf(kill.responder, detection()), 'done', 'the app goes on');
+});
+
+test('the last instance: of the same app and process type, with another number, and not cut off', () => {
+  const all: (Resolution & { readonly cgroupId: number })[] = [];
+  const out = new Set<number>();
+  const included = (cgroupId: number, app: Partial<AppIdentity>): Container => {
+    const container = containerOf({ fullId: `c${cgroupId}` }, app);
+    all.push({ cgroupId, state: 'included', container });
+    return container;
+  };
+  const registry = {
+    live: () => all.map(({ cgroupId }) => ({ cgroupId, path: '' })),
+    resolve: (id: number): Resolution =>
+      all.find(({ cgroupId }) => cgroupId === id) ?? { state: 'unknown' },
+  };
+  const isLast = (container: Container): boolean =>
+    isLastInstance({ container }, registry, (cgroupId) => out.has(cgroupId));
+  const shop = included(1, { name: 'shop' });
+  included(2, { name: 'blog' });
+  included(3, { name: 'shop', processType: 'worker' });
+  included(4, { name: 'shop', workload: 'task' });
+  all.push({ cgroupId: 5, state: 'pending', sinceMs: 0 });
+  assert.equal(isLast(shop), true);
+  included(6, { name: 'shop' });
+  assert.equal(isLast(shop), false);
+  out.add(6);
+  assert.equal(isLast(shop), true, 'the other serves nobody');
+  // Numbers: the same number is the same instance, of before and after a restart.
+  const first = included(7, { name: 'numbered', instance: '0' });
+  included(8, { name: 'numbered', instance: '0' });
+  assert.equal(isLast(first), true);
+  included(9, { name: 'numbered', instance: '1' });
+  assert.equal(isLast(first), false);
+  assert.equal(isLast(containerOf({}, { name: 'numbered', workload: 'task' })), false);
+  const nobodys = { ...containerOf(), app: undefined };
+  assert.equal(isLast(nobodys), true);
 });

@@ -17,7 +17,7 @@ export function world(yaml: string) {
   const isolated: number[] = [];
   const paused: number[] = [];
   const ending: number[] = [];
-  const problems: { end?: string } = {};
+  const problems: { end?: string; isLast?: boolean } = {};
   const time = { ms: 0 };
   const responder = new Responder({
     host: {
@@ -26,6 +26,7 @@ export function world(yaml: string) {
       isolate: ({ cgroupId }) => void isolated.push(cgroupId),
       isPaused: ({ cgroupId }) => paused.includes(cgroupId),
       pause: ({ cgroupId }) => void paused.push(cgroupId),
+      isLast: () => problems.isLast === true,
       isEnding: ({ cgroupId }) => ending.includes(cgroupId),
       endContainer: ({ cgroupId }) => {
         if (problems.end !== undefined) throw Object.assign(new Error(), { code: problems.end });

@@ -122,6 +122,7 @@ test('what a process did before it was ended counts once, and what was not ended
       isPaused: () => assert.fail('nobody asks'),
       pause: () => assert.fail('nobody asks'),
       isEnding: () => assert.fail('nobody asks'),
+      isLast: () => assert.fail('nobody asks'),
       endContainer: () => assert.fail('nobody asks'),
     },
     operators: new OperatorResponses(settings(ENFORCED)),
