@@ -67,6 +67,8 @@ export interface LiveRulesOptions {
   ) => Promise<() => void>;
   /** Does for apps' own rules what `shed` does for the operator's. */
   readonly shedPolicies?: (priorities: readonly Priority[]) => void;
+  /** Throws UserError if the host cannot give what the responses ask for. */
+  readonly check?: (rules: RuleSet, settings: RuleSettings) => void;
   /** Sets the operator's responses to detections from now on. */
   readonly setResponses?: (settings: RuleSettings) => void;
 }
@@ -131,8 +133,9 @@ export class LiveRules {
     });
   }
 
-  /** Tells the kernel what the rules need, and starts to watch their files. */
+  /** Tells the kernel what the rules need, and starts to watch their files. After the trial of denial. Throws UserError as `check`. */
   start({ stamps, rules }: FirstRules): void {
+    this.#options.check?.(rules.ruleSet, this.#settings);
     this.#apply(this.#plan);
     void this.#options.verdicts.enter(this.#inForce);
     this.#watchDomains(rules.ruleSet);
@@ -251,6 +254,7 @@ export class LiveRules {
       const settings = config?.config ?? this.#settings;
       for (const path of settings.rulesFiles) stamps.set(path, stampOf(path));
       const rules = await loadConfiguredRules(settings);
+      this.#options.check?.(rules.ruleSet, settings);
       const swapPolicies = await this.#options.preparePolicies?.(rules, settings);
       if (this.#stopped) return;
       this.#swap(rules.ruleSet, settings.ruleMatching);

@@ -18,6 +18,7 @@ import { PinnedDenial } from './pinned-denial.ts';
 import { makeRefusals, type Refusals } from './refusals.ts';
 import { Responding } from './responding.ts';
 import { logFailure } from './rule-costs.ts';
+import { checkGuarantees, whyNotDenied } from './guarantees.ts';
 import { followedScope } from './scope.ts';
 import type { AgentState } from './state.ts';
 import type { EarlyDetections } from './succession.ts';
@@ -336,6 +337,7 @@ export class Stages {
       domains: this.domains,
       preparePolicies: (rules, settings) => this.policies.prepare(operatorRules(rules, settings)),
       shedPolicies: (priorities) => this.policies.shed(priorities),
+      check: ({ rules }, settings) => checkGuarantees(settings, rules, whyNotDenied(config, this)),
       setResponses: (settings) => this.responding.setSettings(settings),
     });
   }

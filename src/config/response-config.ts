@@ -23,6 +23,8 @@ export interface ResponseSetting {
   readonly fallsBack: boolean;
   /** Of `deny`, at least. What is not prevented is only reported, or killed after the effect. */
   readonly guarantee: Guarantee;
+  /** `else: refuse`: a host that cannot give this guarantee does not take the entry. */
+  readonly refuses: boolean;
   /** Of those that an app notices as a whole: also done to the last of its instances that is up on this host. */
   readonly lastInstance: boolean;
   /** The share of an app's instances in which it is enforced, 1 to 100; it is monitored in the others. */
@@ -44,6 +46,7 @@ export function responseSettings(
     mode: entry.mode,
     fallsBack: entry.fall_back !== false,
     guarantee: entry.guarantee ?? 'after the effect',
+    refuses: entry.else === 'refuse',
     lastInstance: entry.last_instance === true,
     percent: entry.percent ?? 100,
     position: positionOf(index),

@@ -27,6 +27,7 @@ const entry = z
     mode: choice(['monitor', 'enforce'], 'monitor'),
     fall_back: value(z.boolean().optional(), 'boolean', 'true or false'),
     guarantee: value(z.enum(GUARANTEES).optional(), 'text', `one of ${GUARANTEES.join(', ')}`),
+    else: value(z.enum(['report', 'refuse']).optional(), 'text', 'report or refuse'),
     last_instance: value(z.boolean().optional(), 'boolean', 'true or false'),
     percent: value(
       z.number().int().min(1).max(100).optional(),
@@ -39,6 +40,9 @@ const entry = z
   })
   .refine((it) => it.guarantee === undefined || it.do === 'deny', {
     params: { needs: '"do: deny" where it has "guarantee"' },
+  })
+  .refine((it) => it.else === undefined || it.guarantee === 'before the effect', {
+    params: { needs: '"guarantee: before the effect" where it has "else"' },
   })
   .refine((it) => it.last_instance === undefined || !['kill', 'deny'].includes(it.do), {
     params: { needs: '"do: isolate", "do: pause" or "do: restart" where it has "last_instance"' },

@@ -1,0 +1,79 @@
+// What an entry is refused for that is to deny before the effect or not at all.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkGuarantees, whyNotDenied, type WhyNotDenied } from '../../../src/agent/guarantees.ts';
+import { UserError } from '../../../src/shared/user-error.ts';
+import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
+import { failure, load } from '../config/load-fixture.ts';
+
+const named = (name: string, condition: string): string =>
+  ruleFile(condition).replace('rule: r', `rule: ${name}`);
+const { rules } = ruleSetOf(
+  [
+    named('Program', 'evt.type in (execve, execveat) and proc.exepath = /bad'),
+    named('Connection', 'evt.type = connect and fd.sip = 192.0.2.1'),
+    named('File', 'evt.type in (open, openat) and fd.name = /etc/shadow'),
+    named('Mount', 'evt.type in (execve, mount) and proc.exepath = /bad'),
+    named('Uncertain', 'evt.type = connect and user.name = root'),
+  ].join('\n'),
+);
+
+const able: WhyNotDenied = () => undefined;
+const without: WhyNotDenied = (call) => (call === 'file' ? 'this kernel is too old' : undefined);
+/** What is said of an entry for this rule; '' if the host can give it. */
+function said(rule: string, whyNot: WhyNotDenied, more = 'mode: enforce, else: refuse'): string {
+  const { config } = load(
+    `\nresponses:\n  - {match: {rule: ${rule}}, do: deny, guarantee: before the effect, ${more}}\n`,
+  );
+  try {
+    checkGuarantees(config, rules, whyNot);
+    return '';
+  } catch (error) {
+    assert.ok(error instanceof UserError);
+    return error.toDisplay().replace(/^.*\/varvel/, 'varvel');
+  }
+}
+
+test('it is refused where the host cannot deny an event of a rule in time, with the rule, the event and why', () => {
+  for (const rule of ['Program', 'Connection', 'File']) assert.equal(said(rule, able), '');
+  assert.equal(
+    said('File', without),
+    'varvel.yaml:3:5: The rule "File" is to be denied before the effect, with "else: refuse", but this host gives only a report of the event open: this kernel is too old. Set "else: report", or name other rules in the entry.',
+  );
+  assert.match(said('Mount', able), /the event mount: no kernel lets it be denied/);
+  assert.match(said('Uncertain', able), /the event connect: the kernel cannot be certain/);
+  assert.match(said('"*"', without), /^varvel\.yaml:3:5: The rule "File"/, 'the first of several');
+  assert.equal(said('Nothing', without), '');
+});
+
+test('it is not where the entry says nothing of it, says report, or only monitors', () => {
+  for (const more of ['mode: enforce', 'mode: enforce, else: report', 'else: refuse'])
+    assert.equal(said('File', without, more), '');
+});
+
+test('"else" without that guarantee is a mistake', () => {
+  const mistake = (entry: string): string =>
+    failure(() => load(`responses: [{match: {rule: x}, ${entry}, else: refuse}]\n`));
+  assert.match(mistake('do: deny'), /needs "guarantee: before the effect" where it has "else"/);
+  assert.match(mistake('do: deny, guarantee: after the effect'), /where it has "else"/);
+});
+
+test('why a host cannot: by its settings, by the trial at the start, and by what could be loaded', () => {
+  const refusals = {
+    connection: { isAvailable: () => true, unavailable: undefined },
+    file: { isAvailable: () => false, unavailable: 'no trampolines' },
+  };
+  const trial = { program: 'denied', connection: 'denied', file: 'not tried' };
+  const why = (kernelVerdicts: boolean, denial: typeof trial | undefined) => {
+    const { config } = load(`probe: {kernel_verdicts: ${kernelVerdicts}}\n`);
+    const of = whyNotDenied(config, { received: { denial }, refusals });
+    return (['program', 'connection', 'file'] as const).map(of);
+  };
+  assert.deepEqual(why(true, trial), [undefined, undefined, 'no trampolines']);
+  assert.deepEqual(why(true, undefined), [undefined, undefined, 'no trampolines']);
+  assert.deepEqual(
+    why(true, { ...trial, program: 'it ran' })[0],
+    'the trial at the start was not denied (it ran)',
+  );
+  assert.deepEqual(new Set(why(false, trial)), new Set(['probe.kernel_verdicts is false']));
+});
