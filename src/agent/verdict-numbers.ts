@@ -8,8 +8,8 @@ export const NONE = 0;
 
 /** The rules of a table. */
 export interface TableRules {
-  /** Those of which the kernel is certain, rule n by its name. */
-  readonly certain: readonly string[];
+  /** By its places in the table: rule n by its name. */
+  readonly places: readonly string[];
   /** Those of them that deny. */
   readonly denied: readonly string[];
 }
@@ -57,7 +57,7 @@ export class VerdictNumbers {
   /** Those that deny. */
   denying(): readonly DeniedTable[] {
     return [...this.#tables.values()].flatMap(({ number, rules, sha256 }) =>
-      sha256 === undefined ? [] : [{ number, sha256, rules: rules.certain }],
+      sha256 === undefined ? [] : [{ number, sha256, rules: rules.places }],
     );
   }
 

@@ -61,13 +61,13 @@ describe('denial without an agent', () => {
       ruleFile(`evt.type in (execve, execveat) and proc.exepath = ${join(dir, 'bad')}`),
       ruleFile(`evt.type = connect and fd.sip = ${DENIED}`),
     ].map((rule, at) => rule.replace('rule: r', `rule: ${NAMES[at]}`));
-    const { bytes, certain, denied } = verdictTable(
+    const { bytes, places, denied } = verdictTable(
       ruleSetOf(rules.join('\n')),
       'docker',
       new Set(NAMES),
     );
-    assert.deepEqual([[...denied].sort(), certain], [[...NAMES].sort(), denied]);
-    inTable = certain;
+    assert.deepEqual([[...denied].sort(), places], [[...NAMES].sort(), denied]);
+    inTable = places;
     table = join(dir, 'table');
     writeFileSync(table, bytes!);
   });

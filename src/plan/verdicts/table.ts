@@ -30,8 +30,10 @@ export interface VerdictTable {
   readonly widened: readonly string[];
   /** Comparisons that fit into no automaton, as rules have them. */
   readonly leftOut: readonly string[];
-  /** Names of the rules that the kernel can be certain of, in the order of their bits: one may have several. And of those of them that deny. */
+  /** Names of the rules that the kernel can be certain of, and of those of them that deny. */
   readonly certain: readonly string[];
+  /** By its places in the table: rule n by its name. One may have two. */
+  readonly places: readonly string[];
   readonly denied: readonly string[];
   /** Sums over all automata. */
   readonly states: number;
@@ -54,12 +56,14 @@ export function* verdictTableOf({ clauses, widened, certain }: RuleClauses): Ste
     if (full === undefined || own.length === 0) {
       const names = rules.map(({ name }) => name);
       const denied = rules.filter(({ denies }) => denies).map(({ name }) => name);
+      const once = (all: readonly string[]): readonly string[] => [...new Set(all)];
       const found = {
         clauses: left,
         widened,
         leftOut,
-        certain: names,
-        denied: [...new Set(denied)],
+        certain: once(names),
+        denied: once(denied),
+        places: names,
       };
       return { bytes, ...found, ...sizesOf(automata) };
     }

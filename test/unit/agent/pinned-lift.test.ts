@@ -21,8 +21,8 @@ function tableOf(...names: string[]) {
   const file = names.map((name) =>
     ruleFile(`evt.type = execve and proc.exepath = /${name}`).replace('rule: r', `rule: ${name}`),
   );
-  const { bytes, certain } = verdictTable(ruleSetOf(file.join('\n')), 'docker', new Set(names));
-  return { bytes: bytes!, rules: certain };
+  const { bytes, places } = verdictTable(ruleSetOf(file.join('\n')), 'docker', new Set(names));
+  return { bytes: bytes!, rules: places };
 }
 
 /** The kernel's maps: shop and blog have one table, mail has another, and in 40 nothing is denied. */
@@ -218,4 +218,25 @@ test('a lift with an end outlives agents until then, whatever the clock does', (
   assert.equal(lifts.add({ app: 'one more' }, 60_000), false);
   writeFileSync(join(stateDir, 'lifts'), '{"format":1,"lifts":[{"app":7}]}');
   assert.throws(() => lifts.all(), /it is damaged/);
+});
+
+test('a rule that has two places in the table is lifted at both', () => {
+  const [src, dst] = ['source', 'target'].map((path) => `fs.path.${path} startswith /srv/`);
+  const file = ruleFile(`evt.type = rename and (${src} or ${dst})`);
+  const both = verdictTable(ruleSetOf(file), 'docker', new Set(['r']));
+  assert.deepEqual(both.places, ['r', 'r']);
+  const bytes = both.bytes!;
+  const allowed: number[] = [];
+  const record: DeniedRecord = {
+    tables: [{ number: 1, sha256: digestOfTable(bytes), rules: both.places }],
+    containers: [{ cgroupId: 10, level: 3, app: 'shop' }],
+  };
+  const maps: PinnedMaps = {
+    containers: () => [{ cgroupId: 10, table: 1 }],
+    allow: () => assert.fail('it keeps its table'),
+    table: () => bytes,
+    allowRules: (_, rules) => void allowed.push(rules),
+  };
+  assert.deepEqual(liftPinned(maps, record, { rule: 'r' }).rules, ['r']);
+  assert.deepEqual(allowed, [0b11]);
 });
