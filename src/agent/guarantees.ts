@@ -2,6 +2,7 @@ import type { AgentConfig, RuleSettings } from '../config/config.ts';
 import type { DenialTrial } from '../plan/denial-test.ts';
 import { isDeniable, isExec, kindsOfEvent, NO_KINDS } from '../plan/verdicts/call-kinds.ts';
 import { deniedKindsOf } from '../plan/verdicts/rule-clauses.ts';
+import { isWayEvent } from '../plan/verdicts/ways.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
@@ -62,5 +63,11 @@ function whyNotDeniedBy(rule: LoadedRule, event: string, whyNot: WhyNotDenied): 
   if (!isDeniable(event)) return 'no kernel lets it be denied by varvel';
   if ((deniedKindsOf(rule) & kindsOfEvent(event)) === NO_KINDS)
     return 'the kernel cannot be certain that the rule matches (varvel explain says why)';
-  return whyNot(isExec(event) ? 'program' : event === 'connect' ? 'connection' : 'file');
+  return whyNot(trialOf(event));
+}
+
+function trialOf(event: string): DenialTrial {
+  if (isExec(event)) return 'program';
+  if (event === 'connect') return 'connection';
+  return isWayEvent(event) ? 'call' : 'file';
 }

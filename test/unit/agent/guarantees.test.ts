@@ -14,6 +14,7 @@ const { rules } = ruleSetOf(
     named('Connection', 'evt.type = connect and fd.sip = 192.0.2.1'),
     named('File', 'evt.type in (open, openat) and fd.name = /etc/shadow'),
     named('Mount', 'evt.type in (execve, mount) and proc.exepath = /bad'),
+    named('Dup', 'evt.type in (execve, dup) and proc.exepath = /bad'),
     named('Uncertain', 'evt.type = connect and user.name = root'),
   ].join('\n'),
 );
@@ -40,7 +41,10 @@ test('it is refused where the host cannot deny an event of a rule in time, with 
     said('File', without),
     'varvel.yaml:3:5: The rule "File" is to be denied before the effect, with "else: refuse", but this host gives only a report of the event open: this kernel is too old. Set "else: report", or name other rules in the entry.',
   );
-  assert.match(said('Mount', able), /the event mount: no kernel lets it be denied/);
+  assert.equal(said('Mount', able), '');
+  const noCalls: WhyNotDenied = (call) => (call === 'call' ? 'it has no trampolines' : undefined);
+  assert.match(said('Mount', noCalls), /of the event mount: it has no trampolines/);
+  assert.match(said('Dup', able), /the event dup: no kernel lets it be denied/);
   assert.match(said('Uncertain', able), /the event connect: the kernel cannot be certain/);
   assert.match(said('"*"', without), /^varvel\.yaml:3:5: The rule "File"/, 'the first of several');
   assert.equal(said('Nothing', without), '');
@@ -62,8 +66,9 @@ test('why a host cannot: by its settings, by the trial at the start, and by what
   const refusals = {
     connection: { isAvailable: () => true, unavailable: undefined },
     file: { isAvailable: () => false, unavailable: 'no trampolines' },
+    call: { isAvailable: () => false, unavailable: 'no trampolines' },
   };
-  const trial = { program: 'denied', connection: 'denied', file: 'not tried' };
+  const trial = { program: 'denied', connection: 'denied', file: 'not tried', call: 'not tried' };
   const why = (kernelVerdicts: boolean, denial: typeof trial | undefined) => {
     const { config } = load(`probe: {kernel_verdicts: ${kernelVerdicts}}\n`);
     const of = whyNotDenied(config, { received: { denial }, refusals });
