@@ -6,6 +6,7 @@ import type { FieldDefinition } from '../../src/rules/fields/field.ts';
 import { EVENT_NAMES, EVENT_TABLE } from '../../src/events/table.gen.ts';
 import type { EventName } from '../../src/events/table.gen.ts';
 import type { AttackRow, ImpossibleRow } from '../../test/e2e/attacks/row.ts';
+import type { LineLengths } from '../../test/e2e/attacks/line-lengths.ts';
 import type { Denial, DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import type { DefaultRules } from './default-rules.ts';
 import { anchor, code, fill, table } from './markdown.ts';
@@ -37,12 +38,14 @@ export function coveragePage(
   calls: CallTables,
   attacks: Attacks,
   denied: DeniedRun,
+  lengths: LineLengths,
 ): string {
   return fill(page, {
     events: events(rules, calls),
     'other events': otherEvents(),
     fields: fields(),
     'attack counts': attackCounts(attacks),
+    'line lengths': lineLengths(lengths),
     attacks: attackTable(attacks),
     'denied counts': deniedCounts(denied),
     denied: deniedTable(denied),
@@ -161,6 +164,13 @@ function fields(): string {
 function attackCounts({ rows, impossible }: Attacks): string {
   const ours = rows.filter((row) => typeof row.ours === 'string');
   return `${rows.length + impossible.length} actions: ${rows.length} can be done in a container, and ${ours.length} of them fire a default rule.`;
+}
+
+function lineLengths({ lines, text, json }: LineLengths): string {
+  return [
+    `They make ${lines} lines of default rules. A line of text has ${text.median} bytes in the median and ${text.longest} at most, one of JSON`,
+    `${json.median} and ${json.longest.toLocaleString('en')}.`,
+  ].join('\n');
 }
 
 function attackTable({ rows }: Attacks): string {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ATTACK_ROWS } from '../../test/e2e/attacks/rows.ts';
 import { IMPOSSIBLE_ROWS } from '../../test/e2e/attacks/rows-kernel.ts';
+import type { LineLengths } from '../../test/e2e/attacks/line-lengths.ts';
 import type { DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import { boshTemplate } from './bosh.ts';
 import {
@@ -52,6 +53,7 @@ function pages(): Readonly<Record<string, string>> {
       calls,
       attacks,
       results('denied') as DeniedRun,
+      results('lines') as LineLengths,
     ),
     'manifests/COSTS.md': costsPage(
       page('costs'),

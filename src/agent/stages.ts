@@ -256,6 +256,7 @@ export class Stages {
       early: this.#parts.early,
       onDetection: (detection) => {
         this.report.metrics.countDetection(detection.rule, detection.priority);
+        this.report.metrics.countIncident(detection);
         this.canary?.onDetection(detection);
       },
       successor: () => {

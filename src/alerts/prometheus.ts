@@ -10,9 +10,9 @@ const GROUPS = ['instance', 'rule', 'org', 'space', 'app', 'stream'];
 const WINDOW = `${INCIDENT_MINUTES}m`;
 
 /**
- * Rules for Prometheus, over the agent's own metrics: for operators, who can reach them. Metrics know no app of a detection,
- * so that with an app or a space only its losses are left. What concerns the agents themselves is in
- * manifests/dashboards/alerts.yaml.
+ * Rules for Prometheus, over the agent's own metrics: for operators, who can reach them. One incident is one page, but for
+ * chosen rules: the metric of incidents has only the rule that made each severe enough, so that lines of rules are counted then.
+ * Those know no app. What concerns the agents themselves is in manifests/dashboards/alerts.yaml.
  */
 export const prometheus: AlertPlatform = {
   name: 'prometheus',
@@ -21,11 +21,10 @@ export const prometheus: AlertPlatform = {
   fields: {},
   render(request: AlertRequest): AlertDefinitions {
     checkedFields({}, request.fields, /^$/u);
-    const isForOneApp = request.app !== undefined || request.space !== undefined;
-    const rules = [...(isForOneApp ? [] : [detection(request)]), eventsLost(request)];
+    const rules = [...detections(request), eventsLost(request)];
     const name = ['varvel', suffixOf(request)].filter((part) => part !== '').join('-');
     const text = [
-      comment('#', header(request, isForOneApp)),
+      comment('#', header(request)),
       alertRules(name, rules),
       ...(request.webhook === undefined ? [] : [alertmanager(request.webhook, GROUPS)]),
     ].join('\n');
@@ -33,27 +32,38 @@ export const prometheus: AlertPlatform = {
   },
 };
 
-function header({ app }: AlertRequest, isForOneApp: boolean): string[] {
+function header(request: AlertRequest): string[] {
   return [
     'Where: a file that rule_files in prometheus.yml names; then reload Prometheus (kill -HUP, or POST /-/reload).',
     'The agent serves metrics on its host only (metrics.listen): what scrapes it has to run there too, or varvel expose-metrics has to.',
     'Load varvel’s manifests/dashboards/alerts.yaml and recording.yaml beside this file: alerts on the agents themselves. They',
     'tell of agents that are down, of lines that got lost, and of what is not watched. Nothing below does.',
     ...NO_TAIL_ALERT,
-    ...(isForOneApp
-      ? [
-          'Metrics say of which app events were lost, not in which one something was detected, and not that one is silent:',
-          'take another platform for that, or leave out --app and --space for all apps of the hosts.',
-          ...(app?.by === 'guid'
-            ? ['Metrics have names of apps and no GUIDs: no alert below can fire. Use --app NAME.']
-            : []),
-        ]
-      : [
-          'One alert stands for one rule on one host: metrics do not say in which app. Its log does. They know no incident',
-          'either: one with several rules is several alerts, and pages once a rule.',
-        ]),
+    ...aboutDetections(request),
+    ...(request.app?.by === 'guid'
+      ? ['Metrics have names of apps and no GUIDs: no alert below can fire. Use --app NAME.']
+      : []),
   ];
 }
+
+function aboutDetections(request: AlertRequest): string[] {
+  if (request.rules.length === 0)
+    return [
+      'An incident pages once, by its first line that is severe enough. Incidents of 15 minutes that the same rule began in the same',
+      'app of a host are one alert. Beyond 1,000 series a host counts them as those of the app "other".',
+    ];
+  if (isForOneApp(request))
+    return [
+      'Metrics do not say in which app a chosen rule detected something: take another platform for that, or leave out --rule.',
+    ];
+  return [
+    'One alert stands for one chosen rule on one host: metrics do not say in which app. Its log does. An incident with several',
+    'of these rules is several alerts.',
+  ];
+}
+
+const isForOneApp = ({ app, space }: AlertRequest): boolean =>
+  app !== undefined || space !== undefined;
 
 /** That a counter grew: increase() alone does not see the first time, since the series begins with it. */
 function grew(series: string): string {
@@ -67,11 +77,28 @@ function sumOf(by: string, ...series: readonly string[]): string {
   return `sum by (${by}) (\n  ${series.map(grew).join('\n  or ')}\n)`;
 }
 
+function detections(request: AlertRequest): AlertRule[] {
+  if (request.rules.length === 0) return [incident(request)];
+  return isForOneApp(request) ? [] : [detection(request)];
+}
+
+function incident(request: AlertRequest): AlertRule {
+  const matchers = [`at_least=${goString(request.minimum)}`, ...ofApp(request)].join(', ');
+  return {
+    alert: 'VarvelIncident',
+    expr: sumOf('job, instance, org, space, app, rule', `varvel_incidents_total{${matchers}}`),
+    severity: 'page',
+    summary: '{{ $labels.rule }} in app {{ $labels.app }} on {{ $labels.instance }}',
+    description:
+      'varvel detected something in the app. What it is, and all lines of the incident, are in the log of the app and in the operator’s copy (streams.file).',
+  };
+}
+
 function detection(request: AlertRequest): AlertRule {
   const { rules } = request;
   const matchers = [
     `priority=~${goString(anyOf(prioritiesOf(request)))}`,
-    ...(rules.length === 0 ? [] : [`rule=~${goString(anyOf(rules))}`]),
+    `rule=~${goString(anyOf(rules))}`,
   ].join(', ');
   return {
     alert: 'VarvelDetection',
@@ -83,11 +110,13 @@ function detection(request: AlertRequest): AlertRule {
   };
 }
 
-function eventsLost({ app, space }: AlertRequest): AlertRule {
-  const matchers = [
-    ...(app === undefined ? [] : [`app=${goString(app.value)}`]),
-    ...(space === undefined ? [] : [`space=${goString(space)}`]),
-  ].join(', ');
+const ofApp = ({ app, space }: AlertRequest): string[] => [
+  ...(app === undefined ? [] : [`app=${goString(app.value)}`]),
+  ...(space === undefined ? [] : [`space=${goString(space)}`]),
+];
+
+function eventsLost(request: AlertRequest): AlertRule {
+  const matchers = ofApp(request).join(', ');
   return {
     alert: 'VarvelEventsLost',
     expr: sumOf(

@@ -11,6 +11,8 @@ import { ceilingMetrics, type CeilingSource } from './ceiling-metrics.ts';
 import { costMetrics, type CostSource } from './cost-metrics.ts';
 import { continuityMetrics, type ContinuitySource } from './continuity-metrics.ts';
 import { size, total } from './collected.ts';
+import { DetectionMetrics } from './detection-metrics.ts';
+import { IncidentMetrics, type CountedLine } from './incident-metrics.ts';
 import { processMetrics } from './process-metrics.ts';
 import {
   evidenceMetrics,
@@ -26,9 +28,6 @@ import {
 import { runtimeMetrics, type RuntimeSource } from './runtime-metrics.ts';
 import { spoolMetrics, type SpoolSource } from './spool-metrics.ts';
 import { platformSamples } from './platform-samples.ts';
-
-/** Rules that have series of their own; the others are counted as `other`. */
-export const RULE_SERIES_MAX = 1000;
 
 /** Seconds from the system call to the written line. */
 export const LATENCY_BUCKETS = [
@@ -114,12 +113,12 @@ export interface MetricSources {
 
 /**
  * The agent's Prometheus metrics, in a registry of their own. Counters of other components are read at each scrape. The
- * number of series is bounded: event types, RULE_SERIES_MAX rules, APP_SERIES_MAX apps, streams.
+ * number of series is bounded: event types, RULE_SERIES_MAX rules, APP_SERIES_MAX apps, INCIDENT_SERIES_MAX of incidents, streams.
  */
 export class AgentMetrics {
   readonly #registry = new Registry();
-  /** Since the last scrape, by rule and priority: the library's counters are slow for a thousand calls a second. */
-  readonly #rules = new Map<string, Map<Priority, number>>();
+  readonly #detections: DetectionMetrics;
+  readonly #incidents: IncidentMetrics;
   readonly #latency: Histogram;
 
   constructor(version: string, sources: MetricSources = {}) {
@@ -132,7 +131,8 @@ export class AgentMetrics {
     }).set({ version }, 1);
     this.#eventMetrics(registers, sources);
     this.#ruleMetrics(registers, sources);
-    this.#detectionMetrics(registers);
+    this.#detections = new DetectionMetrics(registers);
+    this.#incidents = new IncidentMetrics(registers);
     this.#latency = new Histogram({
       name: 'varvel_detection_latency_seconds',
       help: 'Time from the system call to the written line.',
@@ -157,13 +157,12 @@ export class AgentMetrics {
   }
 
   countDetection(rule: string, priority: Priority): void {
-    let counts = this.#rules.get(rule);
-    if (counts === undefined) {
-      const name = this.#rules.size < RULE_SERIES_MAX ? rule : 'other';
-      counts = this.#rules.get(name) ?? new Map<Priority, number>();
-      this.#rules.set(name, counts);
-    }
-    counts.set(priority, (counts.get(priority) ?? 0) + 1);
+    this.#detections.count(rule, priority);
+  }
+
+  /** Call it for the same detections. */
+  countIncident(line: CountedLine): void {
+    this.#incidents.count(line);
   }
 
   /** From the event's `bootNs` to CLOCK_BOOTTIME when the line was written. */
@@ -201,22 +200,6 @@ export class AgentMetrics {
     };
     count('varvel_events_total', 'Events from the kernel, by type.', events);
     count('varvel_events_filtered_total', 'Calls that no rule can match, by type.', filtered);
-  }
-
-  #detectionMetrics(registers: Registry[]): void {
-    const rules = this.#rules;
-    new Counter({
-      name: 'varvel_detections_total',
-      help: 'Detections, by rule.',
-      labelNames: ['rule', 'priority'],
-      registers,
-      collect() {
-        for (const [rule, counts] of rules) {
-          for (const [priority, count] of counts) this.inc({ rule, priority }, count);
-          counts.clear();
-        }
-      },
-    });
   }
 
   #ruleMetrics(registers: Registry[], { rules }: MetricSources): void {

@@ -41,7 +41,7 @@ export interface Found {
 }
 
 /** Falco begins an output with the time and the priority, which stand elsewhere here. */
-const FALCO_START = /^\d\d:\d\d:\d\d\.\d{9}: \w+ /;
+const FALCO_START = /^\d\d:\d\d:\d\d(?:\.\d{9})?: \w+ /;
 const DAY_MS = 86_400_000;
 
 /** Unix ms of an ISO time with any fraction and zone, also of one that `cf logs` prints (`+0000`); undefined for none. */

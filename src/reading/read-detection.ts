@@ -2,6 +2,7 @@ import { PRIORITIES } from '../rules/detection.ts';
 import type { Priority } from '../rules/detection.ts';
 import { MAX_LINEAGE_ANCESTORS, ORIGINS } from '../rules/lineage.ts';
 import type { Lineage, Origin } from '../rules/lineage.ts';
+import { wholeOutput } from '../streams/brief-output.ts';
 
 /** A process as a line names it; `start` is undefined in a text line. */
 export interface ReadProcess {
@@ -78,16 +79,17 @@ function detectionOf(
   const known = PRIORITIES.find((name) => name === priority);
   if (typeof time !== 'string' || !TIME.test(time) || known === undefined) return undefined;
   if (typeof rule !== 'string' || typeof output !== 'string') return undefined;
+  const fields = isRecord(output_fields) ? output_fields : {};
   return {
     time,
     rule,
     priority: known,
-    output,
+    output: wholeOutput(output, fields),
     id,
     seq,
     source: typeof source === 'string' ? source : '',
     hostname: typeof hostname === 'string' ? hostname : '',
-    fields: isRecord(output_fields) ? output_fields : {},
+    fields,
     tags: Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [],
     app: isRecord(app) ? textsOf(app) : undefined,
     lineage: lineageOf(lineage),
@@ -98,7 +100,8 @@ function detectionOf(
 /** What has another shape was not written by `streams/lineage.ts`: nothing is known then. */
 function lineageOf(value: unknown): ReadLineage | undefined {
   if (!isRecord(value) || !Array.isArray(value['processes'])) return undefined;
-  const above = (['outside', 'more', 'unknown'] as const).find((word) => word === value['above']);
+  const { above: told = 'outside' } = value;
+  const above = (['outside', 'more', 'unknown'] as const).find((word) => word === told);
   const processes = value['processes'].slice(0, MAX_LINEAGE_ANCESTORS + 1).flatMap((one) => {
     if (!isRecord(one)) return [];
     const { pid, start, name } = one;

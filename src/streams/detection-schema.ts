@@ -123,14 +123,15 @@ const LINEAGE: Schema = {
     },
     above: {
       enum: ['outside', 'more', 'unknown'],
-      description: 'What is above the last of them: the container’s boundary, or more ancestors.',
+      description:
+        'What is above the last of them: the container’s boundary (also where this is absent), or more ancestors.',
     },
     origin: {
       enum: ORIGINS,
       description: 'How the oldest one came into the container; absent where that is not known.',
     },
   },
-  required: ['processes', 'above'],
+  required: ['processes'],
 };
 
 const APP: Schema = {
@@ -162,11 +163,13 @@ const PROPERTIES: Readonly<Record<string, Schema>> = {
     description: '"varvel": what the agent says of itself.',
   },
   hostname: text('The agent’s host.'),
-  output: text('The line for people: time of day, priority, text. It has what attackers choose.'),
+  output: text(
+    'The line for people: time of day, priority, text. It has what attackers choose. In a long line, “…” stands for the rest of a value that output_fields has whole.',
+  ),
   output_fields: {
     type: 'object',
     description:
-      'The fields of the rule’s output by their names in Falco’s language (varvel fields --json says their types); null: absent in the event.',
+      'The fields of the rule’s output by their names in Falco’s language (varvel fields --json says their types); null or not there: absent in the event, or said elsewhere in the line.',
     properties: OWN_FIELDS,
     additionalProperties: {
       type: ['string', 'number', 'boolean', 'null', 'array'],

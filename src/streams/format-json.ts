@@ -1,8 +1,9 @@
 import type { Detection, OutputValue } from '../rules/detection.ts';
 import type { Container } from '../apps/identity.ts';
+import { briefOutput, LONG_LINE_BYTES } from './brief-output.ts';
 import { escapeHidden, escapeJson, shorten } from './escape.ts';
 import { lineageJson, MAX_LINEAGE_BYTES } from './lineage.ts';
-import { clockTime, isoTime } from './time.ts';
+import { clockSecond, isoTime } from './time.ts';
 import type { Delivery } from './stream.ts';
 
 /** Bytes of JSON text that a value may keep once the line has to be cut. Together with keys below 3840. */
@@ -47,23 +48,37 @@ function appMembers(
 
 /**
  * A detection as Falco's JSON (`time`, `rule`, `priority`, `source`, `hostname`, `output`, `output_fields`,
- * `tags`) plus `app`, `lineage`, `incident`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. A line that had to be
+ * `tags`) plus `app`, `lineage`, `incident`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. Beyond
+ * LONG_LINE_BYTES, `output` has only the start of values that `output_fields` has whole. A line that had to be
  * cut has `truncated: true`: `output` and the longest fields end with `…` then, and, when even short forms
  * are too many, the last fields and tags are left out.
  */
 export function formatJson(delivery: Delivery, maxBytes: number): string {
   const { detection } = delivery;
+  const { outputFields } = detection;
+  const output = outputText(delivery);
   // Nothing shrinks when it is encoded: do not encode in full what cannot fit.
-  if (rawLength(detection) > maxBytes) return formatShortJson(delivery, maxBytes);
+  const raw = rawLength(output, outputFields);
+  const whole = raw > maxBytes ? undefined : formatFull(delivery, output);
+  const size = whole === undefined ? raw : bytesOf(whole);
+  if (whole !== undefined && size <= Math.min(LONG_LINE_BYTES, maxBytes)) return whole;
+  const brief = briefOutput(output, outputFields, size - LONG_LINE_BYTES);
+  if (rawLength(brief, outputFields) > maxBytes) return formatShortJson(delivery, maxBytes);
+  const full = brief === output && whole !== undefined ? whole : formatFull(delivery, brief);
+  return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes);
+}
+
+function formatFull(delivery: Delivery, output: string): string {
+  const { detection } = delivery;
   const { container } = detection;
   const app = appMembers(container, escapeJson);
-  const full = object([
+  return object([
     member('time', escapeJson(isoTime(detection.timeNs))),
     member('rule', escapeJson(detection.rule)),
     member('priority', escapeJson(detection.priority)),
     member('source', escapeJson(detection.source)),
     member('hostname', escapeJson(delivery.hostname)),
-    member('output', escapeJson(outputText(delivery))),
+    member('output', escapeJson(output)),
     member(
       'output_fields',
       object(
@@ -80,10 +95,9 @@ export function formatJson(delivery: Delivery, maxBytes: number): string {
     member('seq', escapeJson(delivery.seq)),
     ...(detection.truncated === true ? [member('truncated', 'true')] : []),
   ]);
-  return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes);
 }
 
-function rawLength({ output, outputFields }: Detection): number {
+function rawLength(output: string, outputFields: Detection['outputFields']): number {
   let length = output.length;
   for (const value of Object.values(outputFields)) {
     if (typeof value === 'string') length += value.length;
@@ -91,10 +105,17 @@ function rawLength({ output, outputFields }: Detection): number {
   return length;
 }
 
-/** Falco's text form of a detection. Whoever shows it after it was parsed gets one line, with nothing that steers a terminal. */
-function outputText(delivery: Delivery): string {
-  const { timeNs, priority, output } = delivery.detection;
-  return `${clockTime(timeNs)}: ${priority} ${escapeHidden(output)}`;
+/**
+ * Falco's text form of a detection, but for the fraction of the second, which `time` has. Whoever shows it after it was parsed gets
+ * one line, with nothing that steers a terminal.
+ */
+function outputText({ detection }: Delivery): string {
+  return outputStart(detection) + escapeHidden(detection.output);
+}
+
+/** What `output` has before the message. */
+export function outputStart({ timeNs, priority }: Pick<Detection, 'timeNs' | 'priority'>): string {
+  return `${clockSecond(timeNs)}: ${priority} `;
 }
 
 function sortedTags(delivery: Delivery): readonly string[] {

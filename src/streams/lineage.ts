@@ -9,7 +9,8 @@ const MAX_TEXT_BYTES = 256;
 const MAX_NAME_BYTES = 96;
 
 /**
- * `{"processes":[{"pid","start","name"}, …],"above":…,"origin":…}` as JSON of at most `maxBytes` bytes. Drops the oldest ancestors if they
+ * `{"processes":[{"pid","start","name"}, …],"above":…,"origin":…}` as JSON of at most `maxBytes` bytes. It has no `above`
+ * where that is `outside`. Drops the oldest ancestors if they
  * do not fit, and `above` is `more` then. Undefined if not even the process itself fits.
  */
 export function lineageJson(
@@ -17,10 +18,12 @@ export function lineageJson(
   maxBytes: number,
 ): string | undefined {
   const told = origin === undefined ? '' : `,"origin":${escapeJson(origin)}`;
-  const whole = (parts: readonly string[], what: Lineage['above']): string =>
-    `{"processes":[${parts.join(',')}],"above":${escapeJson(what)}${told}}`;
+  const whole = (parts: readonly string[], what: Lineage['above']): string => {
+    const end = what === 'outside' ? '' : `,"above":${escapeJson(what)}`;
+    return `{"processes":[${parts.join(',')}]${end}${told}}`;
+  };
   // Sized with the longest possible value of `above`.
-  let left = maxBytes - Buffer.byteLength(whole([], 'outside'));
+  let left = maxBytes - Buffer.byteLength(whole([], 'unknown'));
   const parts: string[] = [];
   for (const { pid, start, name } of processes) {
     const shown = shorten(name, MAX_NAME_BYTES, escapeJson).encoded;

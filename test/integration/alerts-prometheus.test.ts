@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 
 import { AgentMetrics } from '../../src/metrics/metrics.ts';
+import type { CountedLine } from '../../src/metrics/incident-metrics.ts';
+import { containerOf } from '../unit/streams/delivery-fixture.ts';
 import { alerts } from '../support/dashboards.ts';
 import { runCommand } from '../support/run-command.ts';
 
@@ -27,6 +29,7 @@ function scrape(): Promise<string> {
     ],
   });
   metrics.countDetection('Sensitive file read', 'Warning');
+  metrics.countIncident(lineOf({ incident: 'k3zq81vd' }));
   return metrics.text();
 }
 
@@ -51,11 +54,12 @@ for (const options of VARIANTS) {
 
 test('every metric and label that the rules name is in a scrape of the agent', async () => {
   const text = await scrape();
-  const rules = await rulesOf('-p', 'debug');
+  const rules = (await rulesOf('-p', 'debug')) + (await rulesOf('--rule', 'R'));
   const names = new Set(rules.match(/\bvarvel_[a-z_]+/g));
   assert.deepEqual([...names].sort(), [
     'varvel_app_records_dropped_total',
     'varvel_detections_total',
+    'varvel_incidents_total',
   ]);
   for (const name of names) assert.match(text, new RegExp(`^${name}(?:\\{| )`, 'm'));
   for (const [, labels] of rules.matchAll(/sum by \(([^)]*)\)/g)) {
@@ -64,7 +68,7 @@ test('every metric and label that the rules name is in a scrape of the agent', a
       if (label !== 'job' && label !== 'instance') assert.match(text, new RegExp(`[{,]${label}="`));
     }
   }
-  for (const [, label] of rules.matchAll(/([a-z]+)=~?"/g))
+  for (const [, label] of rules.matchAll(/([a-z_]+)=~?"/g))
     assert.match(text, new RegExp(`[{,]${label}="`));
 });
 
@@ -78,7 +82,7 @@ interface Expected {
 
 const HOST = { job: 'varvel', instance: 'cell-1' };
 const QUIET = [
-  'varvel_detections_total{rule="Sensitive file read",priority="Warning",job="varvel",instance="cell-1"}=7x120',
+  'varvel_incidents_total{at_least="Warning",rule="Sensitive file read",app="shop",space="prod",org="acme",job="varvel",instance="cell-1"}=7x120',
   'varvel_app_records_dropped_total{app="shop",space="prod",org="acme",job="varvel",instance="cell-1"}=3x120',
 ];
 
@@ -88,14 +92,14 @@ function but(...series: readonly string[]): readonly string[] {
   return [...QUIET.filter((text) => !selectors.some((it) => text.startsWith(`${it}=`))), ...series];
 }
 
-const ALL = ['VarvelDetection', 'VarvelEventsLost'];
+const ALL = ['VarvelIncident', 'VarvelEventsLost'];
 const never = (alert: string, ...at: readonly string[]): Expected[] =>
   at.map((time) => ({ at: time, alert, firing: [] }));
 
-const detections =
-  'varvel_detections_total{rule="R",priority="PRIORITY",job="varvel",instance="cell-1"}';
-const of = (priority: string): string => detections.replace('PRIORITY', priority);
-const fires = { ...HOST, rule: 'R', priority: 'Critical' };
+const APP = { app: 'shop', space: 'prod', org: 'acme' };
+const of = (atLeast: string, app = 'shop'): string =>
+  `varvel_incidents_total{at_least="${atLeast}",rule="R",app="${app}",space="prod",org="acme",job="varvel",instance="cell-1"}`;
+const fires = { ...HOST, ...APP, rule: 'R' };
 
 const SCENARIOS: readonly (readonly [name: string, series: readonly string[], Expected[]])[] = [
   [
@@ -104,39 +108,44 @@ const SCENARIOS: readonly (readonly [name: string, series: readonly string[], Ex
     ALL.flatMap((alert) => never(alert, '20m', '60m', '110m')),
   ],
   [
-    'the first detection of a rule, which begins its series, and the end of the incident',
-    [...QUIET, `${of('Critical')}=_x30 1x90`],
+    'the first incident of a rule, which begins its series, and its end',
+    [...QUIET, `${of('Warning')}=_x30 1x90`],
     [
-      ...never('VarvelDetection', '29m'),
-      { at: '32m', alert: 'VarvelDetection', firing: [fires] },
-      { at: '44m', alert: 'VarvelDetection', firing: [fires] },
-      ...never('VarvelDetection', '50m', '110m'),
+      ...never('VarvelIncident', '29m'),
+      { at: '32m', alert: 'VarvelIncident', firing: [fires] },
+      { at: '44m', alert: 'VarvelIncident', firing: [fires] },
+      ...never('VarvelIncident', '50m', '110m'),
     ],
   ],
   [
-    'fifty detections within a minute and one more later are one alert; then silence; then another',
-    [...QUIET, `${of('Critical')}=5x30 55x10 56x40 57x40`],
+    'three incidents within a minute and one more later are one alert; then silence; then another',
+    [...QUIET, `${of('Warning')}=5x30 8x10 9x40 10x40`],
     [
-      ...never('VarvelDetection', '28m'),
-      { at: '32m', alert: 'VarvelDetection', firing: [fires] },
-      { at: '50m', alert: 'VarvelDetection', firing: [fires] },
-      ...never('VarvelDetection', '70m'),
-      { at: '84m', alert: 'VarvelDetection', firing: [fires] },
+      ...never('VarvelIncident', '28m'),
+      { at: '32m', alert: 'VarvelIncident', firing: [fires] },
+      { at: '50m', alert: 'VarvelIncident', firing: [fires] },
+      ...never('VarvelIncident', '70m'),
+      { at: '84m', alert: 'VarvelIncident', firing: [fires] },
     ],
   ],
   [
     'an agent that restarts counts from nothing again',
-    [...QUIET, `${of('Critical')}=5x30 _x5 1x90`],
+    [...QUIET, `${of('Warning')}=5x30 _x5 1x90`],
     [
-      ...never('VarvelDetection', '30m'),
-      { at: '40m', alert: 'VarvelDetection', firing: [fires] },
-      ...never('VarvelDetection', '80m'),
+      ...never('VarvelIncident', '30m'),
+      { at: '40m', alert: 'VarvelIncident', firing: [fires] },
+      ...never('VarvelIncident', '80m'),
     ],
   ],
   [
-    'less severe than asked for is none',
-    [...QUIET, `${of('Notice')}=0+1x120`],
-    never('VarvelDetection', '30m', '60m'),
+    'less severe than asked for is none, and how far one went beyond it makes no second',
+    [...QUIET, `${of('Notice')}=0+1x120`, `${of('Critical')}=0+1x120`, `${of('Error')}=0+1x120`],
+    never('VarvelIncident', '30m', '60m'),
+  ],
+  [
+    'incidents of two apps are two alerts',
+    [...QUIET, `${of('Warning')}=5x30 6x90`, `${of('Warning', 'cart')}=_x30 1x90`],
+    [{ at: '32m', alert: 'VarvelIncident', firing: [{ ...fires, app: 'cart' }, fires] }],
   ],
   [
     'events lost, of one app',
@@ -162,6 +171,55 @@ for (const [name, series, expected] of SCENARIOS) {
   });
 }
 
+/** A line of an incident. */
+function lineOf(line: Partial<CountedLine>): CountedLine {
+  const app = { name: 'shop', space: 'prod', org: 'acme' };
+  const container = containerOf({}, app);
+  return { incident: 'k3zq81vd', rule: 'R', priority: 'Warning', container, ...line };
+}
+
+test('promtool test rules: a shell that six lines of three rules tell of pages once, on what the agent counts', async () => {
+  const metrics = new AgentMetrics('1.2.3');
+  const samples: Record<string, (number | undefined)[]> = {};
+  const minute = async (...lines: Partial<CountedLine>[]): Promise<void> => {
+    const length = Math.max(0, ...Object.values(samples).map((it) => it.length));
+    for (const line of lines) metrics.countIncident(lineOf(line));
+    for (const [, name = '', value] of (await metrics.text()).matchAll(/^(varvel_inc.*}) (\d+)$/gm))
+      (samples[name] ??= Array<undefined>(length).fill(undefined)).push(Number(value));
+  };
+  for (let at = 0; at < 20; at++)
+    await minute({ incident: 'former00', rule: 'A', priority: 'Error' });
+  await minute(
+    { rule: 'A', priority: 'Warning' },
+    { rule: 'B', priority: 'Critical' },
+    { rule: 'C', priority: 'Critical' },
+  );
+  await minute(
+    { rule: 'A', priority: 'Critical' },
+    { rule: 'C' },
+    { rule: 'B', priority: 'Alert' },
+  );
+  for (let at = 0; at < 20; at++) await minute({ rule: 'C', priority: 'Critical' });
+  const series = Object.entries(samples).map(
+    ([name, values]) =>
+      `${name.slice(0, -1)},job="varvel",instance="cell-1"}=${values.map((it) => it ?? '_').join(' ')}`,
+  );
+  for (const [priority, rule] of [
+    ['warning', 'A'],
+    ['critical', 'B'],
+    ['alert', 'B'],
+  ] as const) {
+    writeFileSync(join(folder, 'rules.yaml'), await rulesOf('-p', priority));
+    const firing = [{ ...HOST, ...APP, rule }];
+    run(series, [
+      ...never('VarvelIncident', '19m'),
+      { at: '22m', alert: 'VarvelIncident', firing },
+      { at: '34m', alert: 'VarvelIncident', firing },
+      ...never('VarvelIncident', '40m'),
+    ]);
+  }
+});
+
 test('promtool test rules: with rules and an app only these', async () => {
   writeFileSync(join(folder, 'rules.yaml'), await rulesOf('--rule', 'R(1)|"x"', '-r', 'R2'));
   const series = (rule: string): string =>
@@ -181,7 +239,13 @@ test('promtool test rules: with rules and an app only these', async () => {
   const lost = (app: string): string =>
     `varvel_app_records_dropped_total{app=${JSON.stringify(app)},space="prod",org="acme",job="varvel",instance="cell-1"}=0+1x60`;
   run(
-    [...QUIET, lost('sh"op\\'), lost('cart')],
+    [
+      ...QUIET,
+      lost('sh"op\\'),
+      lost('cart'),
+      `${of('Warning', 'sh\\"op\\\\')}=0+1x60`,
+      `${of('Warning', 'cart')}=0+1x60`,
+    ],
     [
       {
         at: '30m',
@@ -189,6 +253,7 @@ test('promtool test rules: with rules and an app only these', async () => {
         firing: [{ ...HOST, app: 'sh"op\\', space: 'prod', org: 'acme' }],
       },
       ...never('VarvelDetection', '30m'),
+      { at: '30m', alert: 'VarvelIncident', firing: [{ ...fires, app: 'sh"op\\' }] },
     ],
   );
 });

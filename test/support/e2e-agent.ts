@@ -38,6 +38,8 @@ export interface DetectionLine {
 /** A line of its stdout, and how long after the system call it came. */
 export interface Arrival {
   readonly line: DetectionLine;
+  /** The line as it was written. */
+  readonly text: string;
   readonly latencyMs: number;
 }
 
@@ -147,7 +149,7 @@ export class E2eAgent {
     if (child.stdout !== null) {
       createInterface({ input: child.stdout }).on('line', (text) => {
         const line = JSON.parse(text) as DetectionLine;
-        this.arrivals.push({ line, latencyMs: Date.now() - Date.parse(line.time) });
+        this.arrivals.push({ line, text, latencyMs: Date.now() - Date.parse(line.time) });
       });
     }
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {

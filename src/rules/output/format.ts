@@ -23,9 +23,11 @@ export interface OutputFormat {
   readonly fields: readonly OutputField[];
   /** What the words read beside their own fields, by name. */
   readonly beside: ReadonlyMap<string, Read>;
+  /** Whether `output_fields` has all fields, and evt.time; else none of a word that was left out, and evt.time where it is named. */
+  readonly keepsFields: boolean;
 }
 
-/** `short` leaves out words of the details that say nothing (O5); `falco` prints `<NA>` and what is repeated, as Falco does. */
+/** `short` leaves out words of the details that say nothing, and their fields (O5); `falco` prints `<NA>` and what is repeated, as Falco does. */
 export type OutputStyle = 'short' | 'falco';
 
 export interface OutputField {
@@ -80,13 +82,13 @@ export function compileOutput(
     literalStart = end;
   }
   literals.push(text.slice(literalStart));
-  if (style === 'falco') return { literals, fields, beside: new Map() };
+  if (style === 'falco') return { literals, fields, beside: new Map(), keepsFields: true };
   const withWords = findWords(literals, fields);
   const span = { start: 0, end: 0 };
   const beside = new Map<string, Read>();
   for (const name of withWords.flatMap(({ word }) => word?.reads ?? []))
     beside.set(name, readOperand({ kind: 'field', name, argument: undefined, span }, source));
-  return { literals, fields: withWords, beside };
+  return { literals, fields: withWords, beside, keepsFields: false };
 }
 
 function findWords(
@@ -215,8 +217,8 @@ function asOutputError<T>(read: () => T): T {
 }
 
 /**
- * Fills in an output. Absent is `<NA>` in the text and null among the fields; evt.time is always there, and what
- * `extra` adds. Whoever wrote the rule and whatever the event holds, the text and the fields stay within their bounds.
+ * Fills in an output. Absent is `<NA>` in the text and null among the fields, but for words that are left out (O5). What
+ * `extra` adds is always there. Whoever wrote the rule and whatever the event holds, the text and the fields stay within their bounds.
  */
 export function formatOutput(
   format: OutputFormat,
@@ -231,16 +233,15 @@ class Filling {
   readonly #view: View;
   /** What was read: an output may have the same field thousands of times. */
   readonly #values = new Map<string, OutputValue | undefined>();
-  readonly #fields: Record<string, OutputValue>;
+  readonly #fields: Record<string, OutputValue> = {};
   #text = '';
   #textBytes = 0;
-  #count = 1;
+  #count = 0;
   #fieldsBytes = 0;
   #truncated = false;
 
   constructor(view: View) {
     this.#view = view;
-    this.#fields = { 'evt.time': view.event.timeNs };
   }
 
   fill(format: OutputFormat, extra: readonly ExtraOutputField[]): FormattedOutput {
@@ -248,16 +249,18 @@ class Filling {
       const read = format.beside.get(name);
       return read && this.#valueOf(read);
     };
+    const { timeNs } = this.#view.event;
+    if (format.keepsFields) this.#setField('evt.time', timeNs);
     for (const [index, { read, plain, width, word }] of format.fields.entries()) {
       const value = read && this.#valueOf(read);
-      const isLong = word?.isLongCommand(value, beside) === true;
-      for (const one of isLong ? [] : plain) {
-        if (one.key !== 'evt.time') this.#addField(one.key, this.#valueOf(one));
-      }
+      const saysNothing = word?.saysNothing(value, beside) === true;
+      const isLeftOut = saysNothing && !format.keepsFields && !word.isOnlyAmongFields;
+      for (const one of isLeftOut ? [] : plain)
+        this.#addField(one.key, one.key === 'evt.time' ? timeNs : this.#valueOf(one));
       // Fields are still of use when the text is full.
       if (this.#textBytes > MAX_OUTPUT_BYTES) continue;
       const before = format.literals[index] ?? '';
-      if (word?.saysNothing(value, beside) === true) {
+      if (saysNothing) {
         this.#addText(before.slice(0, -word.label.length));
         continue;
       }

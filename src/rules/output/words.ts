@@ -2,8 +2,7 @@ import type { OutputValue } from '../detection.ts';
 
 /**
  * Words are the `name=%field` of an output's details, which follow a `|`. Short outputs leave out a word that says nothing: its
- * field is absent or empty, or its value stands in the line already (O5). Among `output_fields` it stays, null if it is absent. Only the
- * command of a runtime is left out there as well.
+ * field is absent or empty, or its value stands in the line already (O5). Then the field is not among `output_fields` either.
  */
 
 /** Reads a field of the event that the output is about; undefined when absent. */
@@ -17,7 +16,7 @@ interface Repeated {
   isRepeated(value: OutputValue, read: ReadField): boolean;
 }
 
-/** A text line begins with it, and in JSON it stands beside `output`. */
+/** A text line begins with it, and in JSON it stands among `output_fields`. */
 const OF_LINE: Repeated = { beside: [], reads: [], isRepeated: () => true };
 
 const sameAs = (other: string): Repeated => ({
@@ -42,6 +41,13 @@ const OF_RUNTIME: Repeated = {
 /** As Falco, these fields say so in words. */
 const NO_NAME: Repeated = { beside: [], reads: [], isRepeated: (value) => value === '<NA>' };
 
+/** All arguments of a call, its result the first of them. */
+const OF_ARGUMENTS: Repeated = {
+  beside: ['evt.args'],
+  reads: ['evt.args'],
+  isRepeated: (_, read) => /^res=(?!<NA>)/.test(String(read('evt.args'))),
+};
+
 const REPEATED: Readonly<Record<string, readonly Repeated[]>> = {
   'container.id': [OF_LINE],
   'container.name': [{ ...sameAs('app.name'), beside: [] }],
@@ -58,6 +64,8 @@ const REPEATED: Readonly<Record<string, readonly Repeated[]>> = {
         value === read('proc.exepath') && String(read('evt.type')).startsWith('exec'),
     },
   ],
+  'evt.res': [OF_ARGUMENTS],
+  'evt.rawres': [OF_ARGUMENTS],
   'proc.pname': [
     OF_RUNTIME,
     {
@@ -67,9 +75,10 @@ const REPEATED: Readonly<Record<string, readonly Repeated[]>> = {
         `${String(read('proc.pcmdline'))} `.startsWith(`${String(value)} `),
     },
   ],
-  'proc.pcmdline': [OF_RUNTIME],
+  // A child that has not run another program has its parent's.
+  'proc.pcmdline': [OF_RUNTIME, sameAs('proc.cmdline')],
   'proc.pexe': [OF_RUNTIME],
-  'proc.pexepath': [OF_RUNTIME],
+  'proc.pexepath': [OF_RUNTIME, sameAs('proc.exepath')],
   'user.name': [NO_NAME],
   'user.loginname': [NO_NAME],
   'group.name': [NO_NAME],
@@ -88,12 +97,13 @@ export class Word {
   /** Blanks, name and `=`: the end of the literal before the field. */
   readonly label: string;
   readonly #repeated: readonly Repeated[];
-  readonly #isCommand: boolean;
+  /** A line of JSON has its value nowhere else, so that the field stays where the word does not. */
+  readonly isOnlyAmongFields: boolean;
 
   /** `key` names the field, `others` all fields of the output. */
   constructor(label: string, key: string, others: ReadonlySet<string>) {
     this.label = label;
-    this.#isCommand = key === 'proc.pcmdline';
+    this.isOnlyAmongFields = key === 'container.id';
     const repeated = Object.hasOwn(REPEATED, key) ? (REPEATED[key] ?? []) : [];
     this.#repeated = repeated.filter(({ beside }) => beside.every((other) => others.has(other)));
   }
@@ -106,11 +116,6 @@ export class Word {
   saysNothing(value: OutputValue | undefined, read: ReadField): boolean {
     if (value === undefined || value === null || value === '') return true;
     return this.#repeated.some((one) => one.isRepeated(value, read));
-  }
-
-  /** Whether the field is left out of `output_fields` as well: the command of a runtime has 500 bytes and more. */
-  isLongCommand(value: OutputValue | undefined, read: ReadField): boolean {
-    return this.#isCommand && OF_RUNTIME.isRepeated(value ?? null, read);
   }
 }
 

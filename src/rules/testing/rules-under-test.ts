@@ -101,7 +101,8 @@ export class RulesUnderTest {
   output(rule: LoadedRule): FormattedOutput {
     const time = this.#given.read('evt.rawtime')?.[0];
     const view = eventAt(typeof time === 'bigint' ? time : 0n);
-    return formatOutput(rule.output, view, rule.extraFields);
+    // What a test expects may stand in the line elsewhere (O5).
+    return formatOutput({ ...rule.output, keepsFields: true }, view, rule.extraFields);
   }
 
   why(rule: LoadedRule): Verdict {

@@ -1,7 +1,7 @@
 import type { Priority } from '../../rules/detection.ts';
 import { escapeHidden } from '../escape.ts';
 import type { OutgoingLine } from '../receiver.ts';
-import { clockTime } from '../time.ts';
+import { outputStart } from '../format-json.ts';
 import { anyValue, isObject, keyValues, parseJsonLine } from './any-value.ts';
 import type { KeyValue, LogRecord } from './api.ts';
 
@@ -51,7 +51,7 @@ export function logRecordOf(line: OutgoingLine): LogRecord {
   };
 }
 
-function messageOf(output: string, { timeNs, priority }: OutgoingLine): string {
-  const head = `${clockTime(timeNs)}: ${priority} `;
+function messageOf(output: string, line: OutgoingLine): string {
+  const head = outputStart(line);
   return escapeHidden(output.startsWith(head) ? output.slice(head.length) : output);
 }

@@ -34,7 +34,8 @@ export async function runLastOne(
 async function saidAll(agent: E2eAgent, last: string, ids: ReadonlySet<string>): Promise<void> {
   await until(
     'the agent reports the last container',
-    () => agent.detections().some(({ output_fields: it }) => it['container.full_id'] === last),
+    () =>
+      agent.detections().some(({ output_fields: it }) => it['container.id'] === last.slice(0, 12)),
     TIMEOUT_MS,
   );
   await until(

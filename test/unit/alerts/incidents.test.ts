@@ -112,7 +112,6 @@ test('Datadog, OpenSearch and Elasticsearch: by app and incident', async () => {
 });
 
 test('where a platform cannot group by it, what is printed says so', async () => {
-  assert.match((await printed('prometheus')).out, /They know no incident/);
   assert.match((await printed('cloudwatch')).err, /cannot be by app or by incident/);
   assert.match((await printed('papertrail')).out, /groups neither by app nor by incident/);
 });

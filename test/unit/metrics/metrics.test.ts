@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { ProcFs } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import { APP_SERIES_MAX, AppTotals } from '../../../src/metrics/app-totals.ts';
-import { AgentMetrics, RULE_SERIES_MAX } from '../../../src/metrics/metrics.ts';
+import { RULE_SERIES_MAX } from '../../../src/metrics/detection-metrics.ts';
+import { AgentMetrics } from '../../../src/metrics/metrics.ts';
 import type { AppIdentity } from '../../../src/apps/identity.ts';
 
 const app = (name: string, rest: Partial<AppIdentity> = {}): AppIdentity => ({

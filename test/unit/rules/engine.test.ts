@@ -118,7 +118,6 @@ describe('engine', () => {
         bootNs: pending.event.bootNs,
         output: 'node read /etc/shadow in shop-web-1',
         outputFields: {
-          'evt.time': pending.event.timeNs,
           'proc.name': 'node',
           'fd.name': '/etc/shadow',
           'container.name': 'shop-web-1',

@@ -40,11 +40,13 @@ describe('O5 short outputs', () => {
       assert.match(text(kept), /<NA>/, kept);
   });
 
-  test('have each field among output_fields all the same, but the command of a runtime', () => {
-    const { fields } = outputOf(
-      'a | raw=%fd.nameraw file=%fd.name id=%container.id x=%proc.env[A]',
-    );
-    assert.deepEqual(fields, {
+  test('have no field of such a word among output_fields, but the container’s id', () => {
+    const output = 'a | raw=%fd.nameraw file=%fd.name id=%container.id x=%proc.env[A]';
+    assert.deepEqual(outputOf(output).fields, {
+      'fd.name': '/etc/shadow',
+      'container.id': CONTAINER.id,
+    });
+    assert.deepEqual(outputOf(output, read, 'falco').fields, {
       'evt.time': read.event.timeNs,
       'fd.nameraw': '/etc/shadow',
       'fd.name': '/etc/shadow',
@@ -52,12 +54,10 @@ describe('O5 short outputs', () => {
       'proc.env[A]': null,
     });
     const parent = 'a | parent=%proc.pname command=%proc.pcmdline name=%proc.name';
-    assert.deepEqual(Object.keys(outputOf(parent, { ...read, process: node }).fields), [
-      'evt.time',
-      'proc.pname',
-      'proc.name',
-    ]);
-    assert.equal(outputOf(parent).fields['proc.pname'], 'node');
+    assert.deepEqual(outputOf(parent, { ...read, process: node }).fields, { 'proc.name': 'node' });
+    assert.deepEqual(Object.keys(outputOf(parent).fields), ['proc.pcmdline', 'proc.name']);
+    // What the output has elsewhere is no word, and stays.
+    assert.deepEqual(outputOf('%proc.env[A] | x=%proc.env[A]').fields, { 'proc.env[A]': null });
   });
 
   test('leave out the path as passed where it is the file’s', () => {
@@ -92,6 +92,24 @@ describe('O5 short outputs', () => {
     // What came from outside, and how is not known.
     const unknown = { ...exec, container: { ...CONTAINER, initPid: 0 } };
     assert.match(text(output, unknown), /parent_command=containerd-shim/);
+  });
+
+  test('leave out the parent’s program and command where they are the process’s own', () => {
+    const shell = { name: 'sh', args: ['-c', 'cat'], exePath: '/bin/busybox', exe: 'sh' };
+    const parent = makeProcess({ vpid: 7, parent: node, image: shell });
+    const output =
+      'a | command=%proc.cmdline exe=%proc.exepath parent_exe=%proc.pexepath parent_command=%proc.pcmdline';
+    const forked = { ...read, process: makeProcess({ vpid: 8, parent, image: shell }) };
+    assert.equal(text(output, forked), 'a | command=sh -c cat exe=/bin/busybox');
+    assert.deepEqual(Object.keys(outputOf(output, forked).fields), [
+      'proc.cmdline',
+      'proc.exepath',
+    ]);
+    const cat = { ...shell, name: 'cat', args: [], exe: 'cat' };
+    const run = { ...read, process: makeProcess({ vpid: 8, parent, image: cat }) };
+    assert.equal(text(output, run), 'a | command=cat exe=/bin/busybox parent_command=sh -c cat');
+    // Said nowhere else.
+    assert.equal(text('a | parent=%proc.pcmdline', forked), 'a | parent=sh -c cat');
   });
 
   test('leave out root’s number, and keep all others: the names are the container’s', () => {
@@ -134,6 +152,17 @@ describe('O5 short outputs', () => {
     assert.equal(text(output, exec), `a | exe=${exePath}`);
     const chmod = makeSubject(makeEvent('chmod', { params: { filename: exePath } }));
     assert.equal(text(output, chmod), `a | exe=${exePath} passed_as=${exePath}`);
+  });
+
+  test('leave out the result where the arguments begin with it', () => {
+    const output = 'a | arguments=%evt.args result=%evt.res';
+    const call = makeSubject(makeEvent('ptrace', { result: -1, params: { res: -1, request: 16 } }));
+    assert.match(text(output, call), /^a \| arguments=res=-1\S* .*request=\S+ pid=<NA>$/);
+    assert.deepEqual(Object.keys(outputOf(output, call).fields), ['evt.args']);
+    assert.equal(text('a | result=%evt.res', call), 'a | result=EPERM');
+    // Of some calls the result has another name among the arguments, as a descriptor.
+    const open = text(output);
+    assert.match(open, /^a \| arguments=fd=\S+ .* result=SUCCESS$/);
   });
 
   test('are not those of the style of Falco', () => {

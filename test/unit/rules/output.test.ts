@@ -83,7 +83,6 @@ describe('output', () => {
     const connect = makeSubject(makeEvent('connect', { call: makeConnect() }));
     assert.equal(text('%fd.ip %fd.sip', connect), '<NA> 93.184.216.34');
     assert.deepEqual(fields('%fd.port', connect), {
-      'evt.time': 1_764_033_409_123_456_789n,
       'fd.port': null,
     });
   });
@@ -94,7 +93,6 @@ describe('output', () => {
     assert.deepEqual(
       fields('%proc.pname %fd.num %evt.failed %toupper(proc.name) %user.loginname', orphan),
       {
-        'evt.time': 1_764_033_409_123_456_789n,
         'proc.pname': null,
         'fd.num': 3,
         'evt.failed': false,
@@ -104,13 +102,20 @@ describe('output', () => {
     );
   });
 
+  test('O3 the time is among the fields where the output has it, and in the style of Falco', () => {
+    const time = { 'evt.time': 1_764_033_409_123_456_789n };
+    assert.deepEqual(fields('%evt.time a'), time);
+    const falco = compileOutput('a', undefined, 'falco');
+    assert.deepEqual(formatOutput(falco, { ...subject, claimedPath: false }).fields, time);
+    assert.deepEqual(fields('a'), {});
+  });
+
   test('fields with several values', () => {
     const chain = makeSubject(makeEvent('connect', { call: makeConnect() }), {
       process: makeProcess({ parent: makeProcess({ parent: RUNTIME }) }),
     });
     assert.equal(text('%proc.aname', chain), 'node containerd-shim');
     assert.deepEqual(fields('%proc.apid %fd.sip %fd.sport', chain), {
-      'evt.time': 1_764_033_409_123_456_789n,
       'proc.apid': 4242,
       'fd.sip': '93.184.216.34',
       'fd.sport': 443,
@@ -125,7 +130,6 @@ describe('output', () => {
     );
     assert.equal(text('%6toupper(proc.name).'), 'NODE  .');
     assert.deepEqual(fields('%concat(proc.name, fd.name) %len(proc.exepath)'), {
-      'evt.time': 1_764_033_409_123_456_789n,
       'proc.name': 'node',
       'fd.name': '/etc/shadow',
       'proc.exepath': '/usr/local/bin/node',

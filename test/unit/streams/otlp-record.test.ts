@@ -63,7 +63,6 @@ test('every part of a line, at its place in the record', () => {
     'varvel.tags': ['container', 'shell'],
     'varvel.lineage': {
       processes: [{ pid: 4n, start: 1600n, name: 'sh' }],
-      above: 'outside',
       origin: 'exec',
     },
     'falco.proc.name': 'sh',
