@@ -230,7 +230,7 @@ test('the engine is stopped and started: the agent goes on, and finds new contai
   });
   try {
     const line = await until('its detection', () =>
-      agent.detections(RULE).find((found) => found.output_fields['container.name'] === 'second'),
+      agent.detections(RULE).find(({ app }) => app?.['name'] === 'second'),
     );
     t.diagnostic(
       `a container right after the engine's start: its line came after ${(performance.now() - started).toFixed(0)} ms`,

@@ -89,7 +89,7 @@ test('opt-in: the host and a container that did not ask are not watched, and eve
     const lines = agent.detections(RULE);
     assert.equal(lines.length, 5);
     for (const line of lines) {
-      assert.equal(line.output_fields['container.name'], 'own');
+      assert.equal(line.output_fields['container.id'], own.id.slice(0, 12));
       assert.deepEqual(line.app, { name: 'own' });
     }
     assert.equal(
@@ -125,7 +125,7 @@ test('opt-out and always: who is watched, and why, as "varvel status" says it', 
         assert.equal(await execInContainer(container, 'cat /etc/shadow >/dev/null'), 0);
       }
       const snapshot = await settled(agent);
-      const names = agent.detections(RULE).map((line) => line.output_fields['container.name']);
+      const names = agent.detections(RULE).map(({ app }) => app?.['name']);
       assert.deepEqual(names, mode === 'always' ? ['plain', 'refused'] : ['plain']);
       assertAccounted(snapshot);
       const { stdout } = agent.varvel('status');
@@ -184,7 +184,7 @@ test('a cgroup that is nested and named like another container changes nothing',
     const lines = agent.detections(RULE);
     assert.equal(lines.length, 6, 'nesting hides nothing');
     for (const line of lines) {
-      assert.equal(line.output_fields['container.name'], 'hostile');
+      assert.equal(line.output_fields['container.id'], hostile.id.slice(0, 12));
       assert.deepEqual(line.app, { name: 'hostile' });
     }
     assert.equal(await emittedOf(agent, victim.id), before, 'nothing is the victim’s');
