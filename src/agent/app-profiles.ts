@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { SeenValues, type Seen, type SeenReport } from './seen-values.ts';
 import type { ContainerRegistry } from '../apps/container-registry.ts';
 import type { Container } from '../apps/identity.ts';
@@ -14,6 +15,8 @@ export const APPS_MAX = 1000;
 export const VALUES_MAX = 30_000;
 /** Limit on the ports that are remembered of an address. */
 export const PORTS_MAX = 8;
+/** The same for the names that the app's own rules have for it. */
+export const NAMES_MAX = 4;
 /** Of so many containers an app knows that it has counted them, those that came last. */
 const CONTAINERS_MAX = 64;
 
@@ -28,6 +31,8 @@ export interface SeenAddress extends Seen {
   readonly ports: number[];
   /** There were more than PORTS_MAX. */
   hasMorePorts: boolean;
+  /** Domain names of the app's own rules that led to it when it was connected to, NAMES_MAX at most. */
+  readonly names: string[];
 }
 
 /** Whose profile it is. */
@@ -46,6 +51,15 @@ export interface ProfileReport extends ProfileOwner {
   readonly containers: number;
   readonly programs: SeenReport<Seen>;
   readonly addresses: SeenReport<SeenAddress>;
+  /** Directories of files that were opened for writing. */
+  readonly directories: SeenReport<Seen>;
+}
+
+export interface AppProfilesOptions {
+  /** Unix time. */
+  readonly nowMs?: () => number;
+  /** Domain names that lead to the address and that the container's app itself has in its rules; default none. */
+  readonly namesOf?: (address: string, container: Container) => readonly string[];
 }
 
 /** What is remembered of one app. */
@@ -54,6 +68,7 @@ class Profile {
   readonly owner: ProfileOwner;
   readonly programs: SeenValues<Seen>;
   readonly addresses: SeenValues<SeenAddress>;
+  readonly directories: SeenValues<Seen>;
   readonly #containers = new RecentMap<string, true>(CONTAINERS_MAX);
   #count = 0;
   sinceMs: number;
@@ -69,12 +84,16 @@ class Profile {
     );
     this.addresses = new SeenValues(
       (address) => isValueOf('outbound_hosts', address),
-      (value) => ({ value, count: 0, rule: undefined, ports: [], hasMorePorts: false }),
+      (value) => ({ value, count: 0, rule: undefined, ports: [], hasMorePorts: false, names: [] }),
+    );
+    this.directories = new SeenValues(
+      (path) => isDirectory(path),
+      (value) => ({ value, count: 0, rule: undefined }),
     );
   }
 
   get size(): number {
-    return this.programs.size + this.addresses.size;
+    return this.programs.size + this.addresses.size + this.directories.size;
   }
 
   hasContainer({ fullId }: Container): void {
@@ -89,13 +108,14 @@ class Profile {
       containers: this.#count,
       programs: this.programs.report(),
       addresses: this.addresses.report(),
+      directories: this.directories.report(),
     };
   }
 }
 
 /**
- * What each app did since the agent watches it: the programs that it ran and the addresses that it connected to, and which of
- * them a detection was about. A policy can be made of it (`varvel suggest`). All is bounded, and what is left out is counted.
+ * What each app did since the agent watches it: the programs that it ran, the addresses that it connected to and the directories
+ * in which it opened files for writing, and which of them a detection was about. A policy can be made of it (`varvel suggest`). All is bounded, and what is left out is counted.
  *
  * It sees what is evaluated: an event whose container became known too late is not counted. Left out are the runtime's set-up,
  * what staging runs, failed calls, programs that were denied, the container itself, and questions to name servers.
@@ -106,13 +126,14 @@ export class AppProfiles implements Observer {
   /** Saves making keys: a container object has one identity for good. */
   readonly #byContainer = new WeakMap<Container, Profile>();
   readonly #nowMs: () => number;
+  readonly #namesOf: NonNullable<AppProfilesOptions['namesOf']>;
   #newest: Profile | undefined;
   #values = 0;
   #forgotten = 0;
 
-  /** `nowMs` is Unix time. */
-  constructor(nowMs: () => number = Date.now) {
+  constructor({ nowMs = Date.now, namesOf = () => [] }: AppProfilesOptions = {}) {
     this.#nowMs = nowMs;
+    this.#namesOf = namesOf;
   }
 
   /** How many apps were forgotten since the agent's start. */
@@ -136,6 +157,12 @@ export class AppProfiles implements Observer {
       case 'execveat':
         if (event.result === 0 && !process.setup) this.#ran(event, process, container);
         return;
+      case 'open':
+      case 'openat':
+      case 'openat2':
+      case 'creat':
+        if (!process.setup) this.#wrote(event, container);
+        return;
       case 'connect':
       case 'sendto':
       case 'sendmsg':
@@ -154,6 +181,8 @@ export class AppProfiles implements Observer {
     if (exePath !== '') mark(profile.programs.take(exePath), rule);
     const tuple = contacted(event);
     if (tuple !== undefined) mark(profile.addresses.take(addressOf(tuple)), rule);
+    const path = writtenPath(event);
+    if (path !== undefined) mark(profile.directories.take(dirname(path)), rule);
     // It may be about a connection of before. Those from clients are none of the app's making.
     const own = event.call?.socket?.tuple;
     if (own !== undefined) mark(profile.addresses.find(addressOf(own)), rule);
@@ -205,6 +234,19 @@ export class AppProfiles implements Observer {
       if (ports.length < PORTS_MAX) ports.push(tuple.remotePort);
       else address.hasMorePorts = true;
     }
+    for (const name of this.#namesOf(address.value, container))
+      if (address.names.length < NAMES_MAX && !address.names.includes(name))
+        address.names.push(name);
+    this.#onGrown(profile.size - before);
+  }
+
+  #wrote(event: KernelEvent, container: Container): void {
+    const path = event.denied ? undefined : writtenPath(event);
+    const profile = path === undefined ? undefined : this.#profileOf(container);
+    if (path === undefined || profile === undefined) return;
+    const before = profile.size;
+    const directory = profile.directories.take(dirname(path));
+    if (directory !== undefined) directory.count++;
     this.#onGrown(profile.size - before);
   }
 
@@ -250,6 +292,29 @@ export class AppProfiles implements Observer {
   }
 }
 
+/**
+ * Those of the names of an address that the app's own policy has. What other apps or the operator have in their rules is no name
+ * that the app would trust.
+ */
+export function ownNames(
+  names: readonly string[],
+  policy: () => { readonly domainNames: ReadonlySet<string> } | 'none' | undefined,
+): readonly string[] {
+  const own = names.length === 0 ? undefined : policy();
+  return own === undefined || own === 'none'
+    ? []
+    : names.filter((name) => own.domainNames.has(name));
+}
+
+/** The path of a file that the call opened for writing; undefined for none that a container's own directory has. */
+function writtenPath({ open }: KernelEvent): string | undefined {
+  const file = open?.file;
+  if (open === undefined || !open.forWrite || open.directory || file === undefined)
+    return undefined;
+  if (file.detached || file.pathTruncated || !file.path.startsWith('/')) return undefined;
+  return /^\/(?:proc|dev|sys)\//.test(file.path) ? undefined : file.path;
+}
+
 function mark(seen: Seen | undefined, rule: string): void {
   if (seen !== undefined) seen.rule ??= rule;
 }
@@ -292,6 +357,9 @@ const isProgram = (path: string): boolean =>
   isValueOf('expected_executables', path) &&
   Buffer.byteLength(path) <= MAX_VALUE_CHARS &&
   isPrintable(path);
+
+const isDirectory = (path: string): boolean =>
+  isValueOf('code_paths', path) && Buffer.byteLength(path) <= MAX_VALUE_CHARS && isPrintable(path);
 
 /** What people see is what it is: no control characters, no marks of direction, nothing that UTF-8 cannot encode. */
 const isPrintable = (text: string): boolean => !/[\p{C}\p{Zl}\p{Zp}]/u.test(text);

@@ -1,4 +1,4 @@
-import { AppProfiles } from './app-profiles.ts';
+import { AppProfiles, ownNames } from './app-profiles.ts';
 import { KernelVerdicts } from './verdicts.ts';
 import { openCanary, type Canary } from './canary.ts';
 import type { CanaryCgroups } from './canary-container.ts';
@@ -74,7 +74,10 @@ export class Stages {
   readonly clock = new SystemBootClock();
   readonly procFs = new ProcFs();
   readonly received = new ReceivedRecords();
-  readonly profiles = new AppProfiles();
+  readonly profiles = new AppProfiles({
+    namesOf: (address, container) =>
+      ownNames(this.domains.namesOf(address), () => this.policies.inForceFor(container)),
+  });
   readonly apps: Apps;
   readonly insides: Insides;
   readonly probe: LiveProbe;

@@ -13,9 +13,10 @@ export interface SuggestRequest {
 /** What a policy can be made of. */
 export interface Suggestion extends ProfileReport {
   readonly hostname: string;
-  /** Whether some rule asks now for programs that are run, and for connections; else the agent does not see them. */
+  /** Whether some rule asks now for programs that are run, for connections, and for files that are opened; else the agent does not see them. */
   readonly seesPrograms: boolean;
   readonly seesConnections: boolean;
+  readonly seesWrites: boolean;
   /** How many apps were forgotten since the agent's start, perhaps this one too. */
   readonly forgottenApps: number;
 }
@@ -73,6 +74,7 @@ export function answerSuggest(query: URLSearchParams, asked: Suggestible): Sugge
     hostname,
     seesPrograms: needs.has('execve'),
     seesConnections: needs.has('connect'),
+    seesWrites: needs.has('openat'),
     forgottenApps: profiles.forgotten,
   };
   return { refused: undefined, suggestion };

@@ -38,9 +38,9 @@ export const POLICY_COMMANDS = {
     summary: 'a policy (varvel.yml) made of what the running agent saw an app do',
     operands: 'APP',
     description: [
-      'Asks the agent on this host by its socket (metrics.listen). It knows the programs that the app ran here since the agent’s start, and the addresses that it connected to. What people ran in its containers is among them, and what the platform did. Read it before you commit it.',
+      'Asks the agent on this host by its socket (metrics.listen). It knows the programs that the app ran here since the agent’s start, the addresses that it connected to, and the directories in which it wrote files, which become comments. A host has the name that the app’s own policy has for it. What people ran in its containers is among them, and what the platform did. Read it before you commit it.',
       'What a detection was about is never suggested: it is listed under "Left out", with the rule. That goes for a shell that the app starts by design, too, where a rule reports it: add it yourself.',
-      'Bounds: 200 programs and 200 addresses an app, 1,000 apps, 30,000 values of all apps together. What is beyond is counted.',
+      'Bounds: 200 programs, addresses and directories an app, four names an address, 1,000 apps, 30,000 values of all apps together. What is beyond is counted.',
     ],
     options: {
       ...CONFIG_OPTIONS,

@@ -100,6 +100,11 @@ export class AppPolicy {
     }
   }
 
+  /** The domain names that its rules compare addresses with, such as its outbound_hosts. */
+  get domainNames(): ReadonlySet<string> {
+    return new Set([...this.#domains.values()].flatMap((names) => [...names]));
+  }
+
   /** Switches its rules of these priorities off, and all others on. */
   shed(priorities: readonly Priority[]): void {
     this.#changed.shed(priorities);

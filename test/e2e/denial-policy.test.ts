@@ -16,6 +16,10 @@ after(() => engine[Symbol.asyncDispose]());
 
 const UNEXPECTED = 'Program that the app does not expect';
 const LISTED = 'variables: {expected_executables: [/bin/busybox]}\n';
+/** Runs programs, connects to a host again and again, as its name may not be known at first, and writes a file. */
+const STARTS =
+  'ls / | wc -l; ip address add 198.51.100.7/32 dev lo; ip link set lo up; mkdir -p /srv/site; echo 1 > /srv/site/a.php; ' +
+  '(while :; do nc -l -p 4000 </dev/null; done) & while sleep 1; do echo x | nc -w 1 198.51.100.7 4000; done';
 /** It says so if it runs. */
 const DROPPED =
   'mkdir -p /tmp/new; cp /bin/busybox /tmp/new/busybox; /tmp/new/busybox touch /tmp/ran';
@@ -87,24 +91,32 @@ test('an app that enforces which programs it runs is denied all others; varvel l
 test('from what an app did to what it may do: suggest, one file, one restart', async () => {
   await using agent = await E2eAgent.start({
     dockerd: engine,
+    hosts: ['198.51.100.7 api.shop.test'],
     config: ['policies: {responses: [deny]}'],
   });
   const run = (labels: Record<string, string>): Promise<Docker.Container> =>
-    runContainer(engine, 'ls / | wc -l; exec sleep 600', {
+    runContainer(engine, STARTS, {
       labels: { 'varvel.enable': 'true', 'varvel.app': 'shop', ...labels },
+      hostConfig: { CapAdd: ['NET_ADMIN'] },
     });
-  const before = await run({});
+  const before = await run({ 'varvel.policy': 'variables: {outbound_hosts: [api.shop.test]}' });
   let text = '';
   try {
     text = await until('it is known what it ran', () => {
       const { code, stdout } = agent.varvel('suggest', 'shop');
-      return code === 0 && stdout.includes('/bin/busybox') && stdout;
+      return code === 0 && stdout.includes('api.shop.test') && stdout;
     });
   } finally {
     await before.remove({ force: true });
   }
   assert.match(text, /^# Suggested by varvel from what app "shop" did on .* in 1 container since /);
-  assert.match(text, /^# enforce: \[expected_executables\]$/m);
+  assert.match(text, /^ {4}- \/bin\/busybox # \d+$/m);
+  assert.match(text, /^ {4}- "api\.shop\.test" # \d+, port 4000, at 198\.51\.100\.7$/m);
+  assert.match(
+    text,
+    /^ {2}# - \/srv\/site # \d+$|^# - \/srv\/site, as detections were about it: /m,
+  );
+  assert.match(text, /^# enforce: \[expected_executables, outbound_hosts\]$/m);
   const unknown = agent.varvel('suggest', 'shp');
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /^No app "shp" is known here\. Did you mean "shop"\?/);

@@ -16,6 +16,7 @@ import {
   makeEvent,
   makeExec,
   makeFile,
+  makeOpen,
   makeProcess,
   makeSubject,
 } from '../support/rules-subject.ts';
@@ -25,7 +26,7 @@ const operator = operatorRulesOf([readRuleFile('manifests/rules/varvel_rules.yam
 
 /** What is done in an app of this name, as a policy. */
 function suggested(name: string, act: (profiles: AppProfiles) => void): string {
-  const profiles = new AppProfiles(() => 0);
+  const profiles = new AppProfiles({ nowMs: () => 0 });
   act(profiles);
   const [profile] = profiles.named(profiles.names()[0] ?? '');
   assert.ok(profile);
@@ -34,6 +35,7 @@ function suggested(name: string, act: (profiles: AppProfiles) => void): string {
     hostname: name,
     seesPrograms: true,
     seesConnections: true,
+    seesWrites: true,
     forgottenApps: 0,
   };
   return suggestedPolicy(suggestion);
@@ -48,6 +50,11 @@ function ran(profiles: AppProfiles, exePath: string, name = 'shop'): void {
 
 function reached(profiles: AppProfiles, remoteIp: string, family: number, name = 'shop'): void {
   const event = makeEvent('connect', { call: makeConnect({ remoteIp, family }) });
+  profiles.evaluated(event, makeProcess(), containerOf(name));
+}
+
+function wrote(profiles: AppProfiles, path: string, name = 'shop'): void {
+  const event = makeEvent('openat', { open: makeOpen(path, { forWrite: true }) });
   profiles.evaluated(event, makeProcess(), containerOf(name));
 }
 
@@ -138,7 +145,10 @@ test('for any paths, addresses, rules and names: a policy without errors, of exa
         const app = `a${name}`;
         const text = suggested(name, (profiles) => {
           ran(profiles, '/first', app);
-          for (const one of paths) ran(profiles, one, app);
+          for (const one of paths) {
+            ran(profiles, one, app);
+            wrote(profiles, `${one}/x`, app);
+          }
           for (const [ip, family] of addresses) reached(profiles, ip, family, app);
           for (const [rule, exe] of detections) detected(profiles, rule, exe, app);
         });
@@ -172,6 +182,7 @@ test('the largest is within the limits of policies, those on cost among them; wh
         ran(profiles, program);
         if (n < 100) detected(profiles, 'R'.repeat(300), program);
         ran(profiles, `/${n}\n`);
+        wrote(profiles, `${program}/x`);
         reached(profiles, `2001:db8:1111:2222:3333:4444:5555:${(0xf000 + n).toString(16)}`, 10);
       }
     });

@@ -37,7 +37,7 @@ const programs = ({ programs: { values } }: ProfileReport): (readonly unknown[])
 
 class World {
   nowMs = 1000;
-  readonly profiles = new AppProfiles(() => this.nowMs);
+  readonly profiles = new AppProfiles({ nowMs: () => this.nowMs });
 
   run(exePath: string, container = CONTAINER, exec = makeExec({ file: makeFile(exePath) })): void {
     const process = makeProcess({ image: { exePath } });

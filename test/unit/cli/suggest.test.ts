@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { AppProfiles } from '../../../src/agent/app-profiles.ts';
+import { AppProfiles, ownNames } from '../../../src/agent/app-profiles.ts';
 import { answerSuggest, type SuggestAnswer } from '../../../src/agent/suggest-request.ts';
 import type { Container } from '../../../src/apps/identity.ts';
 import type { EventName } from '../../../src/events/table.gen.ts';
@@ -21,6 +21,7 @@ import {
   makeEvent,
   makeExec,
   makeFile,
+  makeOpen,
   makeProcess,
   makeSubject,
 } from '../../support/rules-subject.ts';
@@ -47,9 +48,22 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** As the agent looked them up; the app's own policy has some. */
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  '203.0.113.1': ['api.example.org'],
+  '203.0.113.2': ['of-another-app.example.org', 'api.example.org'],
+  '203.0.113.3': ['bad.example.org'],
+  '203.0.113.4': ['bad.example.org'],
+  '203.0.113.5': ['of-another-app.example.org'],
+};
+const OWN_NAMES = new Set(['api.example.org', 'bad.example.org']);
+
 function anew(): void {
-  profiles = new AppProfiles(() => SINCE_MS);
-  needs = new Set(['execve', 'connect']);
+  profiles = new AppProfiles({
+    nowMs: () => SINCE_MS,
+    namesOf: (address) => ownNames(NAMES[address] ?? [], () => ({ domainNames: OWN_NAMES })),
+  });
+  needs = new Set(['execve', 'connect', 'openat']);
 }
 
 const appNamed = (name: string, space?: string, org?: string, fullId = 'c1'): Container => ({
@@ -67,6 +81,11 @@ function run(exePath: string, times = 1, container = ORDERS): void {
 
 function connect(remoteIp: string, remotePort: number, times = 1): void {
   const event = makeEvent('connect', { call: makeConnect({ remoteIp, remotePort }) });
+  for (let n = 0; n < times; n++) profiles.evaluated(event, makeProcess(), ORDERS);
+}
+
+function write(path: string, times = 1): void {
+  const event = makeEvent('openat', { open: makeOpen(path, { forWrite: true }) });
   for (let n = 0; n < times; n++) profiles.evaluated(event, makeProcess(), ORDERS);
 }
 
@@ -127,6 +146,61 @@ variables:
     assert.deepEqual([errors, warnings], [[], []]);
     assert.equal(policy?.summary.denying.length, text === out ? 0 : 2);
   }
+});
+
+test('hosts by the names that the app’s own policy has for them', async () => {
+  anew();
+  connect('203.0.113.1', 443, 3);
+  connect('203.0.113.2', 8443, 2);
+  connect('203.0.113.3', 443);
+  connect('203.0.113.4', 443);
+  connect('203.0.113.5', 443, 4);
+  detect('R', '/x', makeEvent('connect', { call: makeConnect({ remoteIp: '203.0.113.4' }) }));
+  const { out } = await suggest('orders');
+  assert.match(
+    out,
+    /\n {2}outbound_hosts:\n {4}- "api\.example\.org" # 5, ports 443, 8443, at 203\.0\.113\.1 203\.0\.113\.2\n {4}- 203\.0\.113\.5 {7}# 4, port 443\n {4}- 203\.0\.113\.3 {7}# 1, port 443\n#/,
+  );
+  assert.match(
+    out,
+    /\n# - 203\.0\.113\.4, ports 443, as detections were about it: R\n|\n# - 203\.0\.113\.4, port 443, as detections were about it: R\n/,
+  );
+  assert.match(out, /\n# The list has domain names: connections to others are not refused/);
+  const operator = operatorRulesOf([readRuleFile('manifests/rules/varvel_rules.yaml')]);
+  const { policy, errors } = checkPolicy({ name: 'varvel.yml', text: out }, operator);
+  assert.deepEqual(errors, []);
+  assert.deepEqual([...(policy?.domainNames ?? [])], ['api.example.org']);
+});
+
+test('directories that it wrote to are comments, bounded and counted', async () => {
+  anew();
+  write('/srv/data/a', 2);
+  write('/srv/data/b');
+  write('/srv/up\nloads/b');
+  write('/dev/null');
+  write('/proc/self/oom_score_adj');
+  profiles.evaluated(makeEvent('openat', { open: makeOpen('/etc/passwd') }), makeProcess(), ORDERS);
+  write('/app/x');
+  detect(
+    'Web shell',
+    '/bin/sh',
+    makeEvent('openat', { open: makeOpen('/app/x', { forWrite: true }) }),
+  );
+  const { out } = await suggest('orders');
+  assert.match(
+    out,
+    /\n {2}# Directories in which it opened files for writing, .*\n {2}# writing\. .*\n {2}# - \/srv\/data # 3\n#/,
+  );
+  assert.match(out, /\n# - \/app, as detections were about it: Web shell\n/);
+  assert.match(out, /\n# - 1 more directory, which cannot be in a policy/);
+  assert.doesNotMatch(out, /passwd|\/dev|\/proc/);
+  assert.deepEqual(readPolicy({ name: 'varvel.yml', text: out }).errors, []);
+  for (let n = 0; n < 300; n++) write(`/srv/${'d'.repeat(200)}${n}/x`);
+  const much = (await suggest('orders')).out;
+  assert.match(much, /\n# - \d+ more directories, as at most 4 KiB of them are listed\n/);
+  assert.match(much, /\n# - 10[0-9] more directories, as at most 200 are remembered\n/);
+  needs.delete('openat');
+  assert.doesNotMatch((await suggest('orders')).out, /Directories|\/srv/);
 });
 
 test('nothing but being watched, and no rule that asks for connections', async () => {
@@ -234,6 +308,7 @@ test('as JSON: the data, and why there is none', async () => {
     hostname: 'host-7',
     seesPrograms: true,
     seesConnections: true,
+    seesWrites: true,
     forgottenApps: 0,
     programs: {
       values: [
@@ -244,10 +319,11 @@ test('as JSON: the data, and why there is none', async () => {
       unfit: 0,
     },
     addresses: {
-      values: [{ value: '10.0.0.7', count: 1, ports: [5432], hasMorePorts: false }],
+      values: [{ value: '10.0.0.7', count: 1, ports: [5432], hasMorePorts: false, names: [] }],
       notRemembered: 0,
       unfit: 0,
     },
+    directories: { values: [], notRemembered: 0, unfit: 0 },
   });
   const none = await suggest('x', '--json');
   assert.deepEqual([none.code, none.err], [1, '']);
