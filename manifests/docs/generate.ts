@@ -20,6 +20,7 @@ import { chartReadme } from './helm.ts';
 import { manPage } from './man.ts';
 import { ruleReference } from './rule-reference.ts';
 import { runbookPage } from './runbook.ts';
+import { withWays } from './ways.ts';
 
 process.chdir(join(import.meta.dirname, '..', '..'));
 const schema = ['table', 'compat'].map((name): string => `../../native/schema/${name}.mjs`);
@@ -29,6 +30,7 @@ const modules: object[] = await Promise.all(
 const calls = Object.assign({}, ...modules) as CallTables;
 const attacks = { rows: ATTACK_ROWS, impossible: IMPOSSIBLE_ROWS };
 const BOSH_TEMPLATE = 'manifests/bosh/jobs/varvel/templates/varvel.yml.erb';
+const RESPONSES = 'manifests/docs/responses.md';
 const page = (name: string): string => readFileSync(`manifests/docs/${name}.page.md`, 'utf8');
 
 /** What `npm run bench NAME` found. */
@@ -45,6 +47,7 @@ function pages(): Readonly<Record<string, string>> {
       page('helm'),
       readFileSync('manifests/helm/varvel/values.yaml', 'utf8'),
     ),
+    [RESPONSES]: withWays(readFileSync(RESPONSES, 'utf8')),
     'manifests/man/varvel.1': manPage(),
     [BOSH_TEMPLATE]: boshTemplate(readFileSync(BOSH_TEMPLATE, 'utf8')),
     'manifests/COVERAGE.md': coveragePage(

@@ -14,7 +14,7 @@
 //   fork [ … ]  vfork [ … ]  clone FLAGS [ … ]  clone3 FLAGS DIR|- [ … ]  thread [ … ]  threadleft [ … ]  threads N  threadsend N
 //   forkas PID [ … ] (a child with that number)  forkleft [ … ] (not waited for)  reap  spawn P ARGS… ; (posix_spawn)
 //   env NAME=VALUE (of what is run later)  env - (no more)
-//   until P (it exists)  chain COUNT DIR (DIR/n(COUNT-1) to DIR/n0 run in turn, then what follows)  forks COUNT
+//   until P (it exists)  times N [ … ]  chain COUNT DIR (DIR/n(COUNT-1) to DIR/n0 run in turn, then what follows)  forks COUNT
 //   loop COUNT GAP_MS PATH  bursts SECONDS BURST GAP_MS PATH  mkdirs COUNT DIR  moves COUNT DIR DIR
 //   execs COUNT GAP_MS PATH  alive link|prog|map ID
 //   call NAME ARGS… ;  callfd NAME ARGS… ; (its result is a descriptor)  describe FD  child  awaitstop  handle P
@@ -140,7 +140,11 @@ static void run(char **at) {
     } else if (!strcmp(step, "until")) {
       for (const char *path = word(&at); access(path, F_OK);) sleep_ms(2);
     } else if (!strcmp(step, "chain")) run_chain_step(&at);
-    else if (!strcmp(step, "kill")) kill(getpid(), (int)number(&at));
+    else if (!strcmp(step, "times")) {
+      long count = number(&at);
+      char **block = at + 1; // after the "["
+      for (at = skip_block(block); count > 0; count--) run(block);
+    } else if (!strcmp(step, "kill")) kill(getpid(), (int)number(&at));
     else if (!strcmp(step, "exit")) syscall(SYS_exit_group, number(&at));
     else if (!strcmp(step, "exitthread")) syscall(SYS_exit, number(&at));
     else {

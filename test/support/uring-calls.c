@@ -31,7 +31,7 @@
 #define NOP 79
 
 static struct io_uring_params params;
-static int ring, results[64], n;
+static int ring, results[1024], n;
 static char *sq, *cq;
 static struct io_uring_sqe *sqes;
 static char **at;

@@ -8,6 +8,15 @@ const STEPS = join(CACHE, 'kernel-steps');
 /** What manifests/bundle.sh makes. */
 const BUNDLE = join(CACHE, 'bundle');
 const COMPILED = join(CACHE, 'js');
+/** C files of test/support that tests in guests run. */
+const SOURCES = [
+  'compat-calls',
+  'connect-races',
+  'denial-races',
+  'name-races',
+  'open-races',
+  'uring-calls',
+];
 
 /**
  * Set-up for guests: what must be installed and built here, and the tests and kernel-steps.c compiled, because an
@@ -19,7 +28,7 @@ export function prepareGuests(): void {
   mkdirSync(CACHE, { recursive: true });
   const gcc = ['-static', '-O1', '-pthread', '-o', STEPS, 'test/support/kernel-steps.c'];
   run('kernel-steps.c does not compile', 'gcc', gcc, root);
-  for (const name of ['compat-calls', 'connect-races', 'name-races', 'uring-calls']) {
+  for (const name of SOURCES) {
     const one = ['-static', '-O1', '-pthread', '-o', join(CACHE, name), `test/support/${name}.c`];
     run(`${name}.c does not compile`, 'gcc', one, root);
   }

@@ -1,0 +1,2 @@
+// Ways around denials of programs, where no connection can be denied. See kernel-files.ts.
+import '../../kernel/bypass-programs.test.ts';
