@@ -1,4 +1,5 @@
 import { UserError } from '../shared/user-error.ts';
+import { kernelTooOld } from './kernel-version.ts';
 
 /** What the loader's errors say. */
 interface Refusal {
@@ -14,6 +15,9 @@ export function explain(error: unknown, doing: string, more?: string): UserError
   const refusal = error as Partial<Refusal>;
   const said = `Cannot ${refusal.operation ?? doing}: ${refusal.code ?? String(error)}.`;
   const detail = (refusal.detail ?? '').trim().split('\n').slice(-1)[0] ?? '';
+  const tooOld = kernelTooOld();
+  if (tooOld !== undefined)
+    return new UserError(`${tooOld} Upgrade the kernel. ${said}`, { cause: error });
   const parts = [said, detail, adviceFor(refusal, said, more === undefined ? [] : [more])];
   return new UserError(parts.filter((part) => part !== '').join(' '), { cause: error });
 }

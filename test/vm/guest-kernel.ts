@@ -15,7 +15,7 @@ import { basename, join } from 'node:path';
 export const CACHE = join(import.meta.dirname, 'cache');
 
 /** Debian's releases whose kernels are tested. */
-export type Suite = 'bookworm' | 'trixie';
+export type Suite = 'bullseye' | 'bookworm' | 'trixie' | 'trixie-backports';
 
 /** A kernel to boot: files in the cache. */
 export interface GuestKernel {
@@ -30,7 +30,7 @@ export interface GuestKernel {
 /** Without these there is no root file system, and no overlayfs to test. */
 const WANTED_MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.pgp';
-const KERNEL_PACKAGE = /^linux-(?:image|binary|modules)-\d/;
+const KERNEL_PACKAGE = /^linux-(?:image|binary|modules|base)-\d/;
 
 /**
  * The suite's kernel, from Debian's archive as this machine's apt sources name it, once; then from the cache.
@@ -145,14 +145,19 @@ function storeKernel(
   run: (command: string, args: readonly string[]) => string,
 ): void {
   mkdirSync(folder);
-  const boot = join(tree, 'boot');
-  const image = readdirSync(boot).find((name) => name.startsWith('vmlinuz-'));
-  if (image === undefined) throw new Error('The kernel package has no /boot/vmlinuz.');
-  const release = image.slice('vmlinuz-'.length);
-  const root = ['lib', 'usr/lib']
-    .map((lib) => join(tree, lib, 'modules', release))
+  const root = ['lib/modules', 'usr/lib/modules']
+    .map((folder) => join(tree, folder))
+    .flatMap((folder) =>
+      existsSync(folder) ? readdirSync(folder).map((of) => join(folder, of)) : [],
+    )
     .find((path) => existsSync(join(path, 'kernel')));
-  if (root === undefined) throw new Error(`The kernel package has no modules of ${release}.`);
+  if (root === undefined) throw new Error('The kernel package has no modules.');
+  const release = basename(root);
+  // Since Linux 7 it is with its modules.
+  const image = [join(tree, 'boot', `vmlinuz-${release}`), join(root, 'vmlinuz')].find((path) =>
+    existsSync(path),
+  );
+  if (image === undefined) throw new Error(`The kernel package has no vmlinuz of ${release}.`);
   const modules: string[] = [];
   const files = new Map(
     readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -176,7 +181,7 @@ function storeKernel(
     modules.push(target);
   };
   for (const name of WANTED_MODULES) store(name);
-  run('cp', [join(boot, image), join(folder, 'vmlinuz')]);
+  run('cp', [image, join(folder, 'vmlinuz')]);
   writeFileSync(join(folder, 'kernel.json'), JSON.stringify({ release, modules }));
 }
 

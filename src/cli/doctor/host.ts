@@ -5,13 +5,11 @@ import { detectHierarchy } from '../../apps/cgroup-hierarchy.ts';
 import { compileRules } from '../../apps/runtimes/cgroup.ts';
 import type { AgentConfig } from '../../config/config.ts';
 import { leastMemory } from '../../metrics/own-usage.ts';
+import { kernelTooOld } from '../../probe/kernel-version.ts';
 import { diskTrouble } from '../../shared/disk-trouble.ts';
 import { openFilesVerdict } from '../../shared/open-files.ts';
 import { hasCapability, statusText } from './capabilities.ts';
 import { fail, note, ok, readText, warn, type Verdict } from './finding.ts';
-
-/** The oldest kernel whose hooks the probe uses. */
-const KERNEL_MIN = [5, 15] as const;
 
 /** include/uapi/linux/nsfs.h: the initial pid namespace always has this inode number. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
@@ -21,13 +19,8 @@ const STATE_BYTES = 4 * 1024 * 1024;
 
 /** `release` as uname(2) gives it; `architecture` as Node names it. */
 export function checkKernel(version = release(), architecture = arch()): Verdict {
-  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10) || 0);
-  if (major < KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor < KERNEL_MIN[1])) {
-    return fail(
-      `Linux ${version} is too old: the probe needs ${KERNEL_MIN.join('.')} or newer.`,
-      'Upgrade the kernel.',
-    );
-  }
+  const tooOld = kernelTooOld(version);
+  if (tooOld !== undefined) return fail(tooOld, 'Upgrade the kernel.');
   if (architecture !== 'x64') {
     return fail(
       `Linux ${version} on ${architecture}: varvel is built and tested for x86-64 only.`,
