@@ -89,7 +89,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       steps: (_, cgroup) => runs(programOf(source), cgroup.dir, own.dir, ...args),
     });
     const raced = (mode: string): Attempt => ({
-      steps: () => runs(programOf('denial-races.c'), mode, RACES, DENIED, FREE, port),
+      steps: () => runs(programOf('denial-races.c'), mode, RACES / 4, DENIED, FREE, port),
       race: (results) => {
         assert.ok(racedOf(results).refused + racedOf(results).made > 0);
         return countMade();

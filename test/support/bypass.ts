@@ -117,7 +117,10 @@ export const besideOtherMounts = (mark: string): Step[] => [
   ...['until', mark],
 ];
 
-/** Ways by cgroups, namespaces and threads, of a call that these steps make (at the end of its process, if it `ends`). */
+/**
+ * Ways by cgroups, namespaces and threads of the call that `step` makes. `ends` finds how it ended in results; for a program, in
+ * those of the step with that name, which has made its process.
+ */
 export function placeWays(
   bypass: () => Bypass,
   hierarchy: 'v2' | 'v1-pids',
@@ -180,6 +183,8 @@ export class Bypass {
   readonly #cgroups: Readonly<Record<Place, TestCgroup>>;
   readonly #defaultRules: RuleEngine;
   readonly #outside = new Set<string>();
+  /** End what `sessions` has begun. */
+  readonly #ends: (() => Promise<unknown>)[] = [];
   #table: Uint8Array | undefined;
   #rules: RuleEngine | undefined;
 
@@ -317,7 +322,6 @@ export class Bypass {
       ...many('fork', '[', 'enter', cgroup.dir, ...steps, ']'),
     ];
   }
-  readonly #ends: (() => Promise<unknown>)[] = [];
 
   /** Names of the rules that match what the container's own programs have done: as the agent asks them. */
   #matching(engine: RuleEngine | undefined, events: readonly WireEvent[]): string[] {

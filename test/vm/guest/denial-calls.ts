@@ -1,0 +1,3 @@
+// Calls on files that are denied: the least that a change of the probe must pass in a guest. See kernel-files.ts.
+import '../../kernel/deny-opens.test.ts';
+import '../../kernel/deny-paths.test.ts';
