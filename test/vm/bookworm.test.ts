@@ -7,5 +7,6 @@ testInGuests('bookworm', /^6\.1\./, [
   { cgroups: 'v2', files: ['kernel-calls'] },
   { cgroups: 'v2', files: ['probe', 'agent', 'docker', 'denial-opens'] },
   { cgroups: 'v2', files: ['denial-attacks'] },
+  { cgroups: 'v1', files: ['denial-bypasses', 'denial-bypasses-programs'] },
   { cgroups: 'hybrid', files: ['probe', 'agent'] },
 ]);

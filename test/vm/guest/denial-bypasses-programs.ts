@@ -1,2 +1,2 @@
-// Ways around denials of programs, where no connection can be denied. See kernel-files.ts.
+// Ways around denials of programs, where no connection can be denied: without v2. See kernel-files.ts.
 import '../../kernel/bypass-programs.test.ts';
