@@ -21,6 +21,7 @@ import {
 } from './kernel-probe.ts';
 import { ruleFiles, ruleSetOf } from './rules-load.ts';
 import { CONTAINER, makeProcess, makeSubject, RUNTIME } from './rules-subject.ts';
+import { until } from './until.ts';
 import { verdictTable } from './verdict-table.ts';
 import type { Outcome, PlaceWay } from './ways-around.ts';
 
@@ -229,7 +230,8 @@ export class Bypass {
 
   async close(): Promise<void> {
     await this.probe.close();
-    for (const dir of this.#outside) removeCgroup(dir);
+    // What ran there may still be ending.
+    for (const dir of this.#outside) await until('it is removed', () => removeCgroup(dir));
     execFileSync('umount', ['--lazy', this.dir]);
     rmdirSync(this.dir);
   }

@@ -13,6 +13,8 @@ function varvel(...args: readonly string[]): { code: number | null; said: string
   const { status, stdout, stderr } = spawnSync(program, args, {
     encoding: 'utf8',
     timeout: 240_000,
+    // Where the guest can write.
+    env: { PATH: process.env['PATH'], HOME: '/root', VARVEL_STATE_DIR: '/tmp/state' },
   });
   // doctor breaks lines.
   return { code: status, said: (stdout + stderr).replaceAll(/\s+/g, ' ') };
