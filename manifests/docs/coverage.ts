@@ -38,6 +38,7 @@ export function coveragePage(
   calls: CallTables,
   attacks: Attacks,
   denied: DeniedRun,
+  withTrampolines: DeniedRun,
   lengths: LineLengths,
 ): string {
   return fill(page, {
@@ -48,7 +49,8 @@ export function coveragePage(
     'line lengths': lineLengths(lengths),
     attacks: attackTable(attacks),
     'denied counts': deniedCounts(denied),
-    denied: deniedTable(denied),
+    denied: deniedTable(denied, withTrampolines),
+    'trampoline counts': trampolineCounts(withTrampolines, denied),
     'no rule': reasons(attacks),
     impossible: attacks.impossible
       .map(({ action, upstream, because }) => `- ${action} (${upstream}): ${because}.`)
@@ -65,21 +67,38 @@ function deniedCounts({ kernel, rows }: DeniedRun): string {
   ].join('\n');
 }
 
-function deniedTable({ rows }: DeniedRun): string {
+/** Of those that are killed on the first kernel, what another one does that lets programs refuse calls. */
+function trampolineCounts({ kernel, rows }: DeniedRun, first: DeniedRun): string {
+  const count = (wanted: Denial, among: DeniedRun['rows']): number =>
+    among.filter(({ denial }) => denial === wanted).length;
+  const stopped = (among: DeniedRun['rows']): number =>
+    count('refused', among) + count('ended first', among);
+  const severe = stopped(first.rows) + count('killed after', first.rows);
+  return [
+    `On Linux ${kernel}, which lets programs refuse calls, ${stopped(rows)} of those ${rows.length} that are killed here were stopped before`,
+    `their effect. So ${stopped(first.rows) + stopped(rows)} of the ${severe} attacks that trip a rule of ERROR or above are.`,
+  ].join('\n');
+}
+
+function deniedTable({ rows, kernel }: DeniedRun, other: DeniedRun): string {
+  const there = new Map(other.rows.map(({ action, denial }) => [action, denial]));
   return table([
-    ['action', 'what became of it', 'by'],
+    ['action', `Linux ${kernel}`, `Linux ${other.kernel}`, 'by'],
     ...rows.flatMap(({ action, denial, rules }) =>
       denial === 'silent' || denial === 'reported'
         ? []
-        : [[action, DENIAL_WORDS[denial], rules.join('; ')]],
+        : [[action, DENIAL_WORDS[denial], wordsOf(there.get(action) ?? denial), rules.join('; ')]],
     ),
   ]);
 }
 
+const wordsOf = (denial: Denial): string =>
+  denial === 'silent' || denial === 'reported' ? denial : DENIAL_WORDS[denial];
+
 const DENIAL_WORDS = {
   refused: 'refused (EPERM)',
   'ended first': 'program ended before its first instruction',
-  'killed after': 'process killed after the effect',
+  'killed after': 'killed after the effect',
 };
 
 /** The ways into the kernel, besides 64-bit calls, by which an event is seen. */

@@ -56,6 +56,7 @@ function pages(): Readonly<Record<string, string>> {
       calls,
       attacks,
       results('denied') as DeniedRun,
+      results('denied-trampolines') as DeniedRun,
       results('lines') as LineLengths,
     ),
     'manifests/COSTS.md': costsPage(

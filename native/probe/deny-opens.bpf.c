@@ -100,7 +100,7 @@ __noinline int deny__is_certain(long start)
 	struct verdict_table *t = o ? verdict__find_table(o->table) : NULL;
 	if (!t)
 		return o && o->table ? VERDICT_REPLACED : 0;
-	if (!call || !open__judge_buffer(call, start) || call->len < 2)
+	if (!call || !open__judge_buffer(call, start, 1) || call->len < 2)
 		return 0;
 	struct open_refusal *of = &o->refusal;
 	__u32 denying = t->denying, failing = 0, calls = o->calls;

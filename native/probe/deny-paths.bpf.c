@@ -40,7 +40,7 @@ __noinline int deny__take_path(__u32 which)
 	if (!ch || !call || which > 1)
 		return 0;
 	long start = path__write_buffer((void *)ch->dentry[which], (void *)ch->vfsmount[which], scope__current()->fs);
-	if (!open__judge_buffer(call, start) || call->len < 2 || call->path[0] != '/')
+	if (!open__judge_buffer(call, start, 1) || call->len < 2 || call->path[0] != '/')
 		return 0;
 	/* user space may read another file into such a path (withoutProcRoot); procfs lets nobody change a name */
 	const char *p = call->path;

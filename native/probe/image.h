@@ -154,11 +154,13 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	made->parent_start = former ? former->parent_start : 0;
 	made->is_entrant = former && former->is_entrant;
 	bpf_probe_read_kernel(made->name, sizeof(made->name), task->comm);
-	__u32 len = PATH_MAX - at;
-	if (start >= 0 && !(start >> PATH_FLAGS_SHIFT) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
+	__u32 len = PATH_MAX - at, flags = start >> PATH_FLAGS_SHIFT;
+	if (start >= 0 && !(flags & ~FILE_DETACHED) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
 		barrier_var(len);
 		len &= VERDICT_PATH_MAX - 1;
-		if (!bpf_probe_read_kernel(made->path, len, &from->b[at & (2 * PATH_MAX - 1)]))
+		/* one that ends at another root is compared as far as there is of it; a program in memory has a name only */
+		if (!bpf_probe_read_kernel(made->path, len, &from->b[at & (2 * PATH_MAX - 1)]) &&
+		    (!flags || made->path[0] == '/'))
 			made->len = len;
 	}
 	/* should there be no room, no program is better than the one before */

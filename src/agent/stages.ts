@@ -184,13 +184,7 @@ export class Stages {
       evaluation: this.evaluation,
       streams: () => this.streams,
     });
-    this.losses = recordLosses(this.probe, logger, {
-      tree: this.tree,
-      insides: this.insides,
-      apps: this.apps,
-      clock: this.clock,
-      fanOut: this.fanOut,
-    });
+    this.losses = recordLosses(this.probe, logger, this);
     this.cuts = new CutReports(this.tree, this.apps, logger);
     this.unwatched = new UnwatchedContainers({
       say: (line) => this.outgoing.say(line),

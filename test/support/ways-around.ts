@@ -42,9 +42,9 @@ const PATHS = {
   chroot: OTHER_ROOT,
   'copy of the mounts (open_tree)': MOUNTED,
   'parent directory under another name': NOT_SEEN,
-  // Their paths do not lead to the root of the process, which the kernel's verdict asks for.
-  '/proc/PID/root of other mounts': KILLED,
-  'directory kept beyond a chroot': KILLED,
+  // Their paths do not lead to the root of the process: what there is of them counts.
+  '/proc/PID/root of other mounts': REFUSED,
+  'directory kept beyond a chroot': REFUSED,
 } as const;
 
 export const OPEN_WAYS = {
@@ -99,6 +99,8 @@ export const PROGRAM_WAYS = {
   '/proc/self/root': ENDED,
   'symbolic link': ENDED,
   'symbolic link that is swapped meanwhile': ENDED,
+  '/proc/PID/root of other mounts': ENDED,
+  'directory kept beyond a chroot': ENDED,
   'another thread': ENDED,
   'own mount namespace': ENDED,
   'own user and mount namespaces': ENDED,

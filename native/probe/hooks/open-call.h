@@ -29,19 +29,24 @@ struct {
 	__type(value, struct open_refusal);
 } refused_opens SEC(".maps");
 
-/* Copies the path in the path buffer for the verdict; false if there is none, or it is too long. */
-static __always_inline bool open__judge_buffer(struct verdict_call *v, long start)
+/*
+ * Copies the path in the path buffer for the verdict; false if there is none, or it is too long. `detached`: also one that ends
+ * at another root than that of the process. Rules compare what there is of it.
+ */
+static __always_inline bool open__judge_buffer(struct verdict_call *v, long start, bool detached)
 {
 	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
 	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
-	if (!from || start < 0 || start >> PATH_FLAGS_SHIFT || at > PATH_MAX || len >= VERDICT_PATH_MAX)
+	__u32 flags = start >> PATH_FLAGS_SHIFT;
+	if (!from || start < 0 || flags & ~(detached ? FILE_DETACHED : 0) || at > PATH_MAX || len >= VERDICT_PATH_MAX)
 		return 0;
 	barrier_var(len);
 	len &= VERDICT_PATH_MAX - 1;
 	if (bpf_probe_read_kernel(v->path, len, &from->b[at & (2 * PATH_MAX - 1)]))
 		return 0;
 	v->len = len;
-	return 1;
+	/* a pseudo file's name is no path */
+	return !flags || v->path[0] == '/';
 }
 
 static __always_inline __u32 open__call_index(__u16 event)

@@ -124,7 +124,7 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 	if (!s || !v)
 		return 1;
 	v->failing = ALL_FAILING;
-	if (!open__judge_buffer(v, start) || v->len < 2)
+	if (!open__judge_buffer(v, start, 0) || v->len < 2)
 		return 1;
 	struct rec_open *r = (void *)s->b;
 	const char *claim = s->b + sizeof(*r);
@@ -161,7 +161,7 @@ __noinline int open__may_match_claim(long directory)
 		return 1;
 	v->directory = 0;
 	if (claim[0] != '/') {
-		if (!open__judge_buffer(v, directory))
+		if (!open__judge_buffer(v, directory, 0))
 			return 1;
 		from = v->len;
 		if (from > 1) {

@@ -12,7 +12,8 @@ const late = (name: string, argv: readonly string[]): AttackRow => ({
   upstream: REVERSE,
   file: 'stable',
   ours: ON_A_CONNECTION,
-  does: `${reach(FAR, PORT)} && ${as('shop')} late ${FAR} ${PORT} /bin/busybox ${argv.join(' ')}`,
+  // Not the container's first process itself, as an app's shell is none.
+  does: `${reach(FAR, PORT)} && ${as('shop')} late ${FAR} ${PORT} /bin/busybox ${argv.join(' ')}; exit`,
   host: NET_ADMIN,
 });
 

@@ -47,6 +47,10 @@ export async function runDenied(
       async (row) => void started.set(row, await start(engine, image, agent.folder, row)),
     );
     await new Promise((resolve) => setTimeout(resolve, OLD_MS));
+    await until('something is denied in each', async () => {
+      const { denying: now } = (await agent.snapshot()).kernel.verdicts;
+      return now.containers >= rows.length;
+    }).catch(() => undefined);
     const { denying } = (await agent.snapshot()).kernel.verdicts;
     const problems: string[] = [];
     const without = rows.length - denying.containers;
