@@ -197,10 +197,7 @@ export class Probe {
    */
   denyFiles(objectsPath?: string): void;
   allowFiles(): void;
-  /**
-   * The same of calls that a rule certainly denies by who makes them: mounts, modules, chroot, mknod, ptrace, bpf and others
-   * (schema/ways.mjs). Idempotent. Throws LoaderError as `denyFiles`.
-   */
+  /** The same of calls that are denied by who makes them (schema/ways.mjs): mounts, modules, ptrace, bpf and others. Throws as `denyFiles`. */
   denyCalls(objectPath?: string): void;
   allowCalls(): void;
   /**

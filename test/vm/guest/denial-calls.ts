@@ -1,3 +1,4 @@
-// Calls on files that are denied: the least that a change of the probe must pass in a guest. See kernel-files.ts.
+// Calls that are denied, on files and others: the least that a change of the probe must pass in a guest. See kernel-files.ts.
 import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
+import '../../kernel/deny-calls.test.ts';
