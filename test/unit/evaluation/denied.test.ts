@@ -26,7 +26,8 @@ test('beside a former agent’s programs a refused call counts as denied, and no
     [makeEvent('openat', { result: 3, open }), undefined],
     [makeEvent('unlink', { result: EPERM }), 'change'],
     [makeEvent('unlink', { result: -2 }), undefined],
-    [makeEvent('mknod', { result: EPERM }), undefined],
+    [makeEvent('mknod', { result: EPERM }), 'call'],
+    [makeEvent('unshare', { result: EPERM }), undefined],
   ] as const)
     assert.equal(deniedOf(event, true), denied);
 });
