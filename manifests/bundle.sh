@@ -30,6 +30,9 @@ cp -R dist/main.js dist/parts "$app/dist/"
 find "$app/dist" -name '*.map' -delete
 cp -R manifests/rules "$app/manifests/rules"
 cp -R manifests/man "$app/manifests/man"
+# What Prometheus and Grafana are given; the README beside them is for who has the sources.
+mkdir "$app/manifests/dashboards"
+cp manifests/dashboards/*.yaml manifests/dashboards/*.json "$app/manifests/dashboards/"
 
 # The npm packages are bundled into dist; the addon's workspace becomes a plain folder of the files that it ships.
 loader=$app/node_modules/ebpf-loader-napi

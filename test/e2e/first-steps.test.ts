@@ -2,40 +2,24 @@
 // commands lead from that line to what to do.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
 import { dockerLogs, execInContainer, logLines, runContainer } from '../support/e2e-docker.ts';
+import { README, readme, readmeApp } from '../support/readme.ts';
 
 const MAIN = join(import.meta.dirname, '../../dist/main.js');
-const README = readFileSync('README.md', 'utf8');
-
-/** The line of the README that begins so, and what follows that. */
-function readme(start: string): string {
-  const line = README.split('\n').find((one) => one.startsWith(start));
-  assert.ok(line, start);
-  return line.slice(start.length).replace(/\s+#.*$/, '');
-}
-
 const varvel = (args: readonly string[], input = ''): string =>
   execFileSync(process.execPath, [MAIN, ...args], { input, stdio: 'pipe' }).toString();
 
 test('the harmless try is a line in the app’s log, which leads to what to do', async () => {
-  const started = readme('docker run -d --name shop ');
-  const labels = [...started.matchAll(/--label (\S+?)=(\S+)/g)].map(([, key, value]) => [
-    key,
-    value,
-  ]);
+  const { labels, command } = readmeApp();
   const tried = readme('docker exec shop ');
   assert.ok(README.includes(`\`${tried}\``), 'for the other readers it is the same');
   await using engine = await startDockerd();
   await using agent = await E2eAgent.start({ dockerd: engine });
-  const shop = await runContainer(engine, started.split(' busybox ')[1]?.split(' ') ?? [], {
-    name: 'shop',
-    labels: Object.fromEntries(labels) as Record<string, string>,
-  });
+  const shop = await runContainer(engine, command, { name: 'shop', labels });
   try {
     assert.equal(await execInContainer(shop, tried), 0);
     await until('the line', async () =>

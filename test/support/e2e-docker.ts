@@ -68,12 +68,13 @@ export async function imageMadeBy(
 }
 
 /**
- * Runs a script in the container (docker exec) and waits for its end; its exit code. Seen once, on a loaded machine: the engine
- * itself could not begin it (126). Then nothing of the script has run, so it is tried once more, and what the engine said is printed.
+ * Runs a script, or an argument vector, in the container (docker exec) and waits for its end; its exit code. Seen once, on a loaded
+ * machine: the engine itself could not begin it (126). Then nothing of the script has run, so it is tried once more, and what the
+ * engine said is printed.
  */
 export async function execInContainer(
   container: Docker.Container,
-  script: string,
+  script: string | readonly string[],
 ): Promise<number> {
   const first = await execOnce(container, script);
   if (first.refusal === undefined) return first.code;
@@ -85,9 +86,10 @@ export async function execInContainer(
 
 async function execOnce(
   container: Docker.Container,
-  script: string,
+  script: string | readonly string[],
 ): Promise<{ code: number; refusal: string | undefined }> {
-  const exec = await container.exec({ Cmd: ['sh', '-c', script], AttachStdout: true });
+  const command = typeof script === 'string' ? ['sh', '-c', script] : [...script];
+  const exec = await container.exec({ Cmd: command, AttachStdout: true });
   const stream = await exec.start({});
   // The last part is enough for what the engine says, and a script may write much.
   let output = '';
@@ -100,7 +102,8 @@ async function execOnce(
     const { Running, ExitCode } = await exec.inspect();
     if (!Running)
       return { code: ExitCode ?? -1, refusal: /OCI runtime exec failed.*/.exec(output)?.[0] };
-    if (Date.now() > deadline) throw new Error(`the engine does not note the end of: ${script}`);
+    if (Date.now() > deadline)
+      throw new Error(`the engine does not note the end of: ${command.join(' ')}`);
     await delay(10);
   }
 }

@@ -19,10 +19,14 @@ export type Expected = readonly [
   found: readonly (readonly [labels: string, value: number])[],
 ];
 
-/** What promtool says against it; empty when all is as expected. */
-export function promtool(inputs: readonly Input[], expected: readonly Expected[]): string {
+/** What promtool says against it; empty when all is as expected. `rules`: files of rules, by default those of this clone. */
+export function promtool(
+  inputs: readonly Input[],
+  expected: readonly Expected[],
+  rules: readonly string[] = RULES,
+): string {
   const document = {
-    rule_files: RULES,
+    rule_files: rules,
     evaluation_interval: '1m',
     tests: [
       {
