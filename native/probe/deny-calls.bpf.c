@@ -137,35 +137,19 @@ static __always_inline __u32 deny__first_argument(void)
 	return scope__current()->thread_info.status & TS_COMPAT ? COMPAT_ARG1(regs) : ARG1(regs);
 }
 
-SEC("fmod_ret/security_sb_mount")
-int deny_mount(__u64 *ctx)
-{
-	return deny__judge(EVENT_MOUNT, EVENT_MOUNT, 0, 0);
-}
+/* The program of a hook that is about these calls: as deny__judge. */
+#define REFUSES(hook, first, last, request, way) \
+	SEC("fmod_ret/security_" #hook) \
+	int deny_##hook(__u64 *ctx) \
+	{ \
+		return deny__judge(first, last, request, way); \
+	}
 
-SEC("fmod_ret/security_sb_umount")
-int deny_umount(__u64 *ctx)
-{
-	return deny__judge(EVENT_UMOUNT2, EVENT_UMOUNT2, 0, 0);
-}
-
-SEC("fmod_ret/security_move_mount")
-int deny_move_mount(__u64 *ctx)
-{
-	return deny__judge(EVENT_MOVE_MOUNT, EVENT_MOVE_MOUNT, 0, 0);
-}
-
-SEC("fmod_ret/security_sb_pivotroot")
-int deny_pivot_root(__u64 *ctx)
-{
-	return deny__judge(EVENT_PIVOT_ROOT, EVENT_PIVOT_ROOT, 0, 0);
-}
-
-SEC("fmod_ret/security_path_chroot")
-int deny_chroot(__u64 *ctx)
-{
-	return deny__judge(EVENT_CHROOT, EVENT_CHROOT, 0, 0);
-}
+REFUSES(sb_mount, EVENT_MOUNT, EVENT_MOUNT, 0, 0)
+REFUSES(sb_umount, EVENT_UMOUNT2, EVENT_UMOUNT2, 0, 0)
+REFUSES(move_mount, EVENT_MOVE_MOUNT, EVENT_MOVE_MOUNT, 0, 0)
+REFUSES(sb_pivotroot, EVENT_PIVOT_ROOT, EVENT_PIVOT_ROOT, 0, 0)
+REFUSES(path_chroot, EVENT_CHROOT, EVENT_CHROOT, 0, 0)
 
 /* security_path_mknod(dir, dentry, mode, dev): also of what open(2) creates, which is another call. */
 SEC("fmod_ret/security_path_mknod")
@@ -177,18 +161,10 @@ int deny_mknod(__u64 *ctx)
 }
 
 /* Modules in memory; the kernel loads other things by itself, in other calls. */
-SEC("fmod_ret/security_kernel_load_data")
-int deny_init_module(__u64 *ctx)
-{
-	return deny__judge(EVENT_INIT_MODULE, EVENT_INIT_MODULE, 0, 0);
-}
+REFUSES(kernel_load_data, EVENT_INIT_MODULE, EVENT_INIT_MODULE, 0, 0)
 
 /* And those of files. */
-SEC("fmod_ret/security_kernel_read_file")
-int deny_finit_module(__u64 *ctx)
-{
-	return deny__judge(EVENT_FINIT_MODULE, EVENT_FINIT_MODULE, 0, 0);
-}
+REFUSES(kernel_read_file, EVENT_FINIT_MODULE, EVENT_FINIT_MODULE, 0, 0)
 
 /* Looks at other processes by /proc pass it too, in other calls. */
 SEC("fmod_ret/security_ptrace_access_check")
@@ -202,11 +178,7 @@ int deny_access(__u64 *ctx)
 	return deny__judge(EVENT_PTRACE, EVENT_PTRACE, 0, way);
 }
 
-SEC("fmod_ret/security_ptrace_traceme")
-int deny_traceme(__u64 *ctx)
-{
-	return deny__judge(EVENT_PTRACE, EVENT_PTRACE, 0, WAY_TRACEME);
-}
+REFUSES(ptrace_traceme, EVENT_PTRACE, EVENT_PTRACE, 0, WAY_TRACEME)
 
 /* security_bpf(cmd, …) */
 SEC("fmod_ret/security_bpf")
@@ -216,29 +188,10 @@ int deny_bpf(__u64 *ctx)
 	return deny__judge(EVENT_BPF, EVENT_BPF, 0, cmd < WAYS_OF_BPF - 1 ? cmd : WAYS_OF_BPF - 1);
 }
 
-SEC("fmod_ret/security_capset")
-int deny_capset(__u64 *ctx)
-{
-	return deny__judge(EVENT_CAPSET, EVENT_CAPSET, 0, 0);
-}
-
-SEC("fmod_ret/security_task_fix_setuid")
-int deny_setuid(__u64 *ctx)
-{
-	return deny__judge(EVENT_SETUID, EVENT_SETRESUID, 0, 0);
-}
-
-SEC("fmod_ret/security_socket_bind")
-int deny_bind(__u64 *ctx)
-{
-	return deny__judge(EVENT_BIND, EVENT_BIND, NR_BIND, 0);
-}
-
-SEC("fmod_ret/security_socket_listen")
-int deny_listen(__u64 *ctx)
-{
-	return deny__judge(EVENT_LISTEN, EVENT_LISTEN, NR_LISTEN, 0);
-}
+REFUSES(capset, EVENT_CAPSET, EVENT_CAPSET, 0, 0)
+REFUSES(task_fix_setuid, EVENT_SETUID, EVENT_SETRESUID, 0, 0)
+REFUSES(socket_bind, EVENT_BIND, EVENT_BIND, NR_BIND, 0)
+REFUSES(socket_listen, EVENT_LISTEN, EVENT_LISTEN, NR_LISTEN, 0)
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
