@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
  * The kernel types that the probe reads, written by hand: only the fields used, relocated by CO-RE at load (a field's
- * offset here means nothing). Kernel 5.15 or newer; checked against 6.1, 6.12 and 6.18 (test/vm).
+ * offset here means nothing). Kernel 5.15 or newer; checked against 6.1, 6.12, 6.18 and 7.3 (test/vm).
  */
 #pragma once
 

@@ -64,7 +64,7 @@ struct io_kiocb {
 };
 struct filename {
 	const char *name;
-	const char *uptr;
+	const char *uptr; /* not since 7.3, or somewhat before */
 };
 struct open_how {
 	__u64 flags, mode, resolve;
@@ -101,6 +101,25 @@ struct io_link {
 	int old_dfd, new_dfd;
 	struct filename *oldpath, *newpath;
 	int flags;
+};
+/* Since 7.3, or somewhat before, a file name is wrapped: it waits to be audited, but its text is complete. */
+struct delayed_filename {
+	struct filename *__incomplete_filename;
+};
+struct io_open___delayed {
+	struct delayed_filename filename;
+};
+struct io_unlink___delayed {
+	struct delayed_filename filename;
+};
+struct io_mkdir___delayed {
+	struct delayed_filename filename;
+};
+struct io_rename___delayed {
+	struct delayed_filename oldpath, newpath;
+};
+struct io_link___delayed {
+	struct delayed_filename oldpath, newpath;
 };
 /* until 6.9 connect had its own async data, and only if it went to a worker */
 struct io_async_connect {

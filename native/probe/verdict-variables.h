@@ -42,17 +42,19 @@ __noinline int verdict__env_chunk(void)
 	struct verdict_call *call = verdict__get_call();
 	struct scratch *s = ring__get_scratch();
 	__u32 at = call ? call->env_at : 0, end = call ? call->env_end : 0;
-	if (!call || !s || at > SCRATCH_BYTES - ENV_CHUNK)
+	if (!call || !s)
 		return 0;
 	for (__u32 i = 0; i < ENV_CHUNK; i += 8) {
-		if (at + i >= end)
+		__u32 place = at + i;
+		barrier_var(place); /* keeps the bound in the register that is added, where Linux 6.1 and 7.3 look for it */
+		if (place >= end || place > SCRATCH_BYTES - sizeof(__u64))
 			break;
-		__u64 word = *(__u64 *)((const char *)s + at + i);
+		__u64 word = *(__u64 *)((const char *)s + place);
 		/* the highest bit of a byte that is NUL, and perhaps of some after it */
 		if (!((word - EACH_BYTE) & ~word & EACH_BYTE * 0x80))
 			continue;
 		for (__u32 k = 0; k < 8; k++) {
-			__u32 next = at + i + k + 1;
+			__u32 next = place + k + 1;
 			if (!(word >> 8 * k & 0xff) && next < end)
 				verdict__note_variable(next);
 		}

@@ -2,7 +2,16 @@
 /* uring.bpf.c, before the result: makes the record of a prepared request from the kernel's own copy. */
 #pragma once
 
-/* Appends a file name held by the kernel as string `which` of the call; returns the pointer that was passed. */
+/* The file name that a prepared request holds in this field. */
+#define URING_FILENAME(req, T, field)                                                                              \
+	(bpf_core_type_exists(struct delayed_filename)                                                             \
+		 ? LOAD(req, struct T##___delayed, field.__incomplete_filename)                                    \
+		 : LOAD(req, struct T, field))
+
+/*
+ * Appends a file name held by the kernel as string `which` of the call. Returns the pointer that was passed; 0 where
+ * the kernel does not keep it (7.3).
+ */
 __noinline __u64 uring__store_name(struct call_state *c, __u32 which, __u64 filename)
 {
 	struct scratch *s = ring__get_scratch();
@@ -15,7 +24,7 @@ __noinline __u64 uring__store_name(struct call_state *c, __u32 which, __u64 file
 	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, LOAD(filename, struct filename, name));
 	__u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	call__end_text(c, s, which, off, len);
-	return (__u64)BPF_CORE_READ((struct filename *)filename, uptr);
+	return bpf_core_field_exists(struct filename, uptr) ? (__u64)BPF_CORE_READ((struct filename *)filename, uptr) : 0;
 }
 
 /* Stores the arguments as the call would have them, and appends paths. False if the layout is unknown. */
@@ -26,29 +35,29 @@ static __always_inline bool uring__store_arguments(struct call_state *c, __u64 r
 	if (opcode == OP_UNLINKAT) {
 		c->args[1] = LOAD(req, struct io_unlink, dfd);
 		c->args[3] = LOAD(req, struct io_unlink, flags);
-		first = LOAD(req, struct io_unlink, filename);
+		first = URING_FILENAME(req, io_unlink, filename);
 	} else if (opcode == OP_MKDIRAT) {
 		c->args[1] = LOAD(req, struct io_mkdir, dfd);
 		c->args[3] = LOAD(req, struct io_mkdir, mode);
-		first = LOAD(req, struct io_mkdir, filename);
+		first = URING_FILENAME(req, io_mkdir, filename);
 	} else if (opcode == OP_RENAMEAT) {
 		c->args[1] = LOAD(req, struct io_rename, old_dfd);
 		c->args[3] = LOAD(req, struct io_rename, new_dfd);
 		c->args[5] = LOAD(req, struct io_rename, flags);
-		first = LOAD(req, struct io_rename, oldpath);
-		second = LOAD(req, struct io_rename, newpath);
+		first = URING_FILENAME(req, io_rename, oldpath);
+		second = URING_FILENAME(req, io_rename, newpath);
 	} else if (!bpf_core_type_exists(struct io_link)) { /* 5.19 and older */
 		return 0;
 	} else if (opcode == OP_LINKAT) {
 		c->args[1] = LOAD(req, struct io_link, old_dfd);
 		c->args[3] = LOAD(req, struct io_link, new_dfd);
 		c->args[5] = LOAD(req, struct io_link, flags);
-		first = LOAD(req, struct io_link, oldpath);
-		second = LOAD(req, struct io_link, newpath);
+		first = URING_FILENAME(req, io_link, oldpath);
+		second = URING_FILENAME(req, io_link, newpath);
 	} else { /* symlinkat(target, directory, path) */
 		c->args[2] = LOAD(req, struct io_link, new_dfd);
-		first = LOAD(req, struct io_link, oldpath);
-		second = LOAD(req, struct io_link, newpath);
+		first = URING_FILENAME(req, io_link, oldpath);
+		second = URING_FILENAME(req, io_link, newpath);
 		at = 1;
 	}
 	__u64 passed = uring__store_name(c, 0, maps__forget_type(first));
@@ -108,7 +117,7 @@ __noinline int uring__prepare(__u64 req, __u32 opcode, __u32 nr)
 		r->mode = LOAD(req, struct io_open, how.mode);
 		r->resolve = LOAD(req, struct io_open, how.resolve);
 		r->flags = VIA_IO_URING;
-		struct filename *filename = LOAD(req, struct io_open, filename);
+		struct filename *filename = URING_FILENAME(req, io_open, filename);
 		long n = bpf_probe_read_kernel_str(s->b + sizeof(*r), PATH_MAX, LOAD(filename, struct filename, name));
 		__u32 off = sizeof(*r), len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 		r->raw_len = len;
