@@ -21,16 +21,16 @@ const RULES = `
   condition: evt.type in (execve, execveat) and evt.rawres = 0 and proc.exepath startswith /tmp/
   output: new program %proc.exepath
   priority: ERROR
-- rule: Something mounted
+- rule: Something unshared
   desc: A test's own.
-  condition: evt.type = mount and proc.exepath startswith /tmp/
-  output: mount by %proc.exepath
+  condition: evt.type = unshare and proc.exepath startswith /tmp/
+  output: unshare by %proc.exepath
   priority: ERROR
 `;
 const RUNS_NEW = 'cp /bin/busybox /tmp/busybox; /tmp/busybox true';
-/** Some kernels can refuse opens, others cannot; to mount is refused by none. */
+/** Some kernels can refuse opens, others cannot; to unshare is refused by none. */
 const REFUSED =
-  /The rule "Something mounted" is to be denied before the effect, with "else: refuse", but this host gives only a report of the event mount: no kernel lets it be denied/;
+  /The rule "Something unshared" is to be denied before the effect, with "else: refuse", but this host gives only a report of the event unshare: no kernel lets it be denied/;
 
 const optionsFor = (rule: string): E2eAgentOptions => ({
   dockerd: engine,
