@@ -3,7 +3,7 @@ import type { Container } from '../apps/identity.ts';
 import { briefOutput, LONG_LINE_BYTES } from './brief-output.ts';
 import { escapeHidden, escapeJson, shorten } from './escape.ts';
 import { lineageJson, MAX_LINEAGE_BYTES } from './lineage.ts';
-import { clockTime, isoTime } from './time.ts';
+import { clockSecond, isoTime } from './time.ts';
 import type { Delivery } from './stream.ts';
 
 /** Bytes of JSON text that a value may keep once the line has to be cut. Together with keys below 3840. */
@@ -106,8 +106,8 @@ function rawLength(output: string, outputFields: Detection['outputFields']): num
 }
 
 /**
- * Falco's text form of a detection: readers such as Falco Talon know it by its nine digits of a second. Whoever shows it after it
- * was parsed gets one line, with nothing that steers a terminal.
+ * Falco's text form of a detection, but for the fraction of the second, which `time` has. Whoever shows it after it was parsed gets
+ * one line, with nothing that steers a terminal.
  */
 function outputText({ detection }: Delivery): string {
   return outputStart(detection) + escapeHidden(detection.output);
@@ -115,7 +115,7 @@ function outputText({ detection }: Delivery): string {
 
 /** What `output` has before the message. */
 export function outputStart({ timeNs, priority }: Pick<Detection, 'timeNs' | 'priority'>): string {
-  return `${clockTime(timeNs)}: ${priority} `;
+  return `${clockSecond(timeNs)}: ${priority} `;
 }
 
 function sortedTags(delivery: Delivery): readonly string[] {

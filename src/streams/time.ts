@@ -7,6 +7,11 @@ export function isoTime(timeNs: bigint): string {
   return `${seconds}.${(timeNs % NS_PER_S).toString().padStart(9, '0')}Z`;
 }
 
+/** Time of day in UTC to the second: `08:15:04`. */
+export function clockSecond(timeNs: bigint): string {
+  return clockTime(timeNs).slice(0, '08:15:04'.length);
+}
+
 /** Time of day in UTC with nanoseconds, as a Falco line begins: `08:15:04.123456789`. */
 export function clockTime(timeNs: bigint): string {
   const iso = isoTime(timeNs);
