@@ -1,5 +1,4 @@
 import type { Container } from '../apps/identity.ts';
-import type { RegistryEntry } from '../apps/resolution.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { asksForAncestors } from '../plan/verdicts/ancestor-tests.ts';
 import { isExec, isFileCall } from '../plan/verdicts/call-kinds.ts';
@@ -11,6 +10,7 @@ import { RecentMap } from '../shared/recent-map.ts';
 import { appOf } from '../responses/limits.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
+import type { Member } from './verdict-group.ts';
 import { NONE } from './verdict-numbers.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
@@ -44,7 +44,7 @@ export interface DeniedGroup {
   readonly number: number;
   /** Negative before it is known whether its table can be made. */
   readonly turn: number;
-  readonly entries: readonly RegistryEntry[];
+  readonly entries: readonly Member[];
 }
 
 /** What is denied, by the names of rules. */

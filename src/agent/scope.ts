@@ -20,7 +20,7 @@ export function followedScope(followers: () => ScopeFollowers): ScopeMap {
     set: (cgroupId, state, level, table) => {
       const { attachment, probe, verdicts } = followers();
       if (state !== 'excluded') attachment.onScoped();
-      const first = state === 'pending' ? verdicts.beforeIdentity(cgroupId) : undefined;
+      const first = state === 'pending' ? verdicts.beforeIdentity(cgroupId, level) : undefined;
       probe.scope.set(cgroupId, state, level, table ?? first);
       if (state === 'excluded') attachment.onUnscoped();
     },

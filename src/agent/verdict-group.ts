@@ -1,12 +1,25 @@
 import type { CertainCounts } from './certain-matches.ts';
 import type { DeniedRecord, DeniedTable } from './denied-record.ts';
 import type { DenyingStatus } from './denials.ts';
-import type { RegistryEntry } from '../apps/resolution.ts';
+import type { RegistryEntry, Resolution } from '../apps/resolution.ts';
 import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
 import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { BEFORE_IDENTITY, type JudgedApp } from './judged-app.ts';
 import { NONE } from './verdict-numbers.ts';
+
+/** A container's cgroup, at this level below its hierarchy's root. */
+export interface Member {
+  readonly cgroupId: number;
+  readonly level: number;
+  readonly resolution: Resolution;
+}
+
+export const memberOf = ({ cgroupId, path, resolution }: RegistryEntry): Member => ({
+  cgroupId,
+  level: levelOf(path),
+  resolution,
+});
 
 /** Containers with the same rules, of which the same is known, with the same rules that deny. */
 export interface Group {
@@ -19,24 +32,29 @@ export interface Group {
   denies: readonly string[];
   /** Number of its table; NONE if there is none. */
   number: number;
-  /** The `#turn` for which the table was made. */
+  /** The `#turn` of that table, which may be one that it keeps from another group. */
+  tableTurn: number;
+  /** The `#turn` in which its own table was made, or could not be; -1 before. */
   turn: number;
-  entries: RegistryEntry[];
+  entries: Member[];
 }
 
+/** What a group has of its table. */
+export type TableOf = Pick<Group, 'number' | 'denies' | 'tableTurn'>;
+
 /** Of a group for which there is none yet. */
-export const NO_TABLE: Pick<Group, 'number' | 'denies'> = { number: NONE, denies: [] };
+export const NO_TABLE: TableOf = { number: NONE, denies: [], tableTurn: -1 };
 
 /**
- * Whether the table of a group, made in this turn, is sound for one of these rules, which deny the same: what was known of the
- * former's containers is known of the other's too.
+ * Whether the table of a group, of this turn, is sound for one of these rules, which deny the same: what was known of the former's
+ * containers is known of the other's too. So it is when the former keeps it from a third.
  */
 export function mayKeepTable(
   former: Group | undefined,
   { app, denied, facts }: Pick<Group, 'app' | 'denied' | 'facts'>,
   turn: number,
 ): former is Group {
-  if (former?.turn !== turn) return false;
+  if (former?.tableTurn !== turn) return false;
   // It filters nothing, and denies by the operator's rules as they are.
   if (former.app === BEFORE_IDENTITY && app !== BEFORE_IDENTITY)
     return former.denied.every((rule) => denied.includes(rule));
@@ -61,9 +79,9 @@ export function deniedRecord(
 ): DeniedRecord {
   const numbers = new Set(tables.map(({ number }) => number));
   const containers = [...groups].flatMap(({ entries }) =>
-    entries.flatMap(({ cgroupId, path, resolution }) => {
+    entries.flatMap(({ cgroupId, level, resolution }) => {
       if (!numbers.has(told.get(cgroupId) ?? NONE) || resolution.state !== 'included') return [];
-      return [{ cgroupId, level: levelOf(path), app: resolution.container.app?.name ?? null }];
+      return [{ cgroupId, level, app: resolution.container.app?.name ?? null }];
     }),
   );
   return { tables, containers };

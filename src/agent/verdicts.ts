@@ -5,7 +5,6 @@ import { verdictTableOf, type VerdictTable } from '../plan/verdicts/table.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { factsOfType } from '../plan/verdicts/container-tests.ts';
 import { bootNs } from '../host/boot-clock.ts';
-import { levelOf } from '../probe/scope.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import { inTurns } from '../shared/turns.ts';
 import { CertainMatches } from './certain-matches.ts';
@@ -16,8 +15,8 @@ import { BEFORE_IDENTITY, type JudgedApp } from './judged-app.ts';
 import { clausesOfGroup } from './verdict-clauses.ts';
 import { KnownFacts } from './verdict-facts.ts';
 import type { KernelVerdictsOptions } from './verdict-options.ts';
-import { deniedRecord, deniesBy, mayKeepTable, NO_TABLE } from './verdict-group.ts';
-import type { Group, VerdictsStatus } from './verdict-group.ts';
+import { deniedRecord, deniesBy, mayKeepTable, memberOf, NO_TABLE } from './verdict-group.ts';
+import type { Group, Member, TableOf, VerdictsStatus } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
 
@@ -129,8 +128,9 @@ export class KernelVerdicts {
       if (entry.goneAtMs !== undefined || entry.unwatched) continue;
       here.add(entry.cgroupId);
       const group = this.#groupOf(entry, former.get(entry.cgroupId));
-      group?.entries.push(entry);
-      this.#tell(entry, group?.number ?? NONE);
+      const member = memberOf(entry);
+      group?.entries.push(member);
+      this.#tell(member, group?.number ?? NONE);
     }
     for (const known of [this.#told, this.#since])
       for (const cgroupId of known.keys()) if (!here.has(cgroupId)) known.delete(cgroupId);
@@ -241,17 +241,21 @@ export class KernelVerdicts {
   }
 
   /** The table of a container that appears just now, of which nothing is known; undefined: it has none yet. */
-  beforeIdentity(cgroupId: number): number | undefined {
-    const number = this.#stopped ? NONE : (this.#before()?.number ?? NONE);
-    if (number === NONE) return undefined;
+  beforeIdentity(cgroupId: number, level: number): number | undefined {
+    const group = this.#stopped ? undefined : this.#before();
+    const number = group?.number ?? NONE;
+    if (group === undefined || number === NONE) return undefined;
+    // It may be known whose it is before `follow` is called: it keeps the table then.
+    if (!group.entries.some((member) => member.cgroupId === cgroupId))
+      group.entries.push({ cgroupId, level, resolution: { state: 'unknown' } });
     this.#told.set(cgroupId, number);
     this.#since.set(cgroupId, (this.#options.bootNs ?? bootNs)());
     return number;
   }
 
-  #tableOf({ number, denies }: Group): Pick<Group, 'number' | 'denies'> {
+  #tableOf({ number, denies, tableTurn }: Group): TableOf {
     this.#numbers.join(number);
-    return { number, denies };
+    return { number, denies, tableTurn };
   }
 
   #forgetGroups(): void {
@@ -346,6 +350,7 @@ export class KernelVerdicts {
   #give(group: Group, number = NONE): void {
     this.#numbers.leave(group.number);
     group.number = number;
+    group.tableTurn = this.#turn;
     this.#numbers.join(number);
     for (const entry of group.entries) this.#tell(entry, number);
   }
@@ -364,7 +369,7 @@ export class KernelVerdicts {
    * Tells the kernel the number of the container's table. The state is read from the kernel: the state known here may be a
    * second old.
    */
-  #tell({ cgroupId, path }: RegistryEntry, number: number): void {
+  #tell({ cgroupId, level }: Member, number: number): void {
     if ((this.#told.get(cgroupId) ?? NONE) === number) return;
     const { scope } = this.#options.probe;
     try {
@@ -373,7 +378,7 @@ export class KernelVerdicts {
         this.#told.delete(cgroupId);
         return;
       }
-      scope.set(cgroupId, state, levelOf(path), number);
+      scope.set(cgroupId, state, level, number);
       this.#since.set(cgroupId, (this.#options.bootNs ?? bootNs)());
       if (number === NONE) this.#told.delete(cgroupId);
       else this.#told.set(cgroupId, number);

@@ -126,10 +126,11 @@ test('containers are judged by what rules say of theirs, and denied only where a
 });
 
 /** Both deny; one of them only in a container that is older than a minute. */
-const agedRules = () =>
+const agedRules = (...more: readonly string[]) =>
   rulesOf(
     'evt.type = execve and proc.name = a and not container.duration < 60000000000',
     'evt.type = execve and proc.name = b',
+    ...more,
   );
 
 test('a container that becomes old enough for a rule that denies is judged all the while', async () => {
@@ -158,6 +159,30 @@ test('a container that becomes old enough for a rule that denies is judged all t
     'at no time by none',
   );
   assert.deepEqual([...verdicts.status().denying.rules].sort(), ['r0', 'r1']);
+});
+
+test('a container that is older twice before its own table is made is judged all the while', async () => {
+  const clock = { ms: NOW_MS };
+  const { done, verdicts, entry, tableOf } = world({
+    denied: new Map([[1, ['r0', 'r1', 'r2']]]),
+    nowMs: () => clock.ms,
+  });
+  const container = { ...ofApp('shop'), fullId: '1', startedAtMs: NOW_MS };
+  const all = [entry(1, { resolution: { state: 'included', container } })];
+  verdicts.follow(all);
+  const older = 'evt.type = execve and proc.name = c and not container.duration < 120000000000';
+  await verdicts.enter(agedRules(older));
+  verdicts.follow(all);
+  await until('the kernel denies', () => verdicts.status().denying.rules.length > 0);
+  const young = tableOf(1);
+  done.length = 0;
+  for (const passed of [71_000, 71_000]) {
+    clock.ms += passed;
+    verdicts.follow(all);
+    assert.equal(tableOf(1), young);
+  }
+  await until('it is judged as the oldest', () => verdicts.status().denying.rules.length > 1);
+  assert.ok(!done.some((what) => what.endsWith(': 0')), 'at no time by none');
 });
 
 test('another container with the same cgroup number is not judged by what was known of the one before', async () => {

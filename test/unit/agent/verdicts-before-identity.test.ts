@@ -16,7 +16,7 @@ const PENDING = { resolution: { state: 'pending', sinceMs: 0 } } as Partial<Regi
 
 /** Resolves when the table for such containers is there. */
 const untilReady = (verdicts: KernelVerdicts): Promise<unknown> =>
-  until('its table is there', () => verdicts.beforeIdentity(1000) !== undefined);
+  until('its table is there', () => verdicts.beforeIdentity(1000, 2) !== undefined);
 
 test('by default nothing is denied there, and no table is made for it', async () => {
   const { verdicts, entry, tableOf } = world({ denied: new Map([[2, ['a']]]) });
@@ -24,7 +24,7 @@ test('by default nothing is denied there, and no table is made for it', async ()
   verdicts.follow([entry(1, PENDING), entry(2)]);
   await until('the other is judged', () => verdicts.status().containers === 1);
   assert.equal(tableOf(1), undefined);
-  assert.equal(verdicts.beforeIdentity(3), undefined);
+  assert.equal(verdicts.beforeIdentity(3, 2), undefined);
 });
 
 test('a container has the table from the moment that the agent knows its cgroup', async () => {
@@ -107,6 +107,29 @@ test('a container keeps the table until its own is made, if that denies as much;
   assert.equal(tableOf(1), undefined);
 });
 
+test('a container keeps the table, too, if its app is known before containers are looked at', async () => {
+  const { verdicts, entry, kernel, tableOf } = world({
+    before: ['a'],
+    denied: new Map([[1, ['a', 'b']]]),
+  });
+  /** As the scope map is told of new containers. */
+  const appears = (cgroupId: number): number =>
+    kernel.told.set(cgroupId, verdicts.beforeIdentity(cgroupId, 2) ?? 0).get(cgroupId) ?? 0;
+  await verdicts.enter(EXECS);
+  verdicts.follow([]);
+  await untilReady(verdicts);
+  assert.notEqual(appears(1), 0);
+  const before = tableOf(1);
+  verdicts.follow([entry(1)]);
+  assert.equal(tableOf(1), before);
+  await until('it has its own', () => tableOf(1) !== before);
+  assert.notEqual(tableOf(1), undefined);
+  // Other rules come before it is looked at.
+  assert.notEqual(appears(2), 0);
+  verdicts.leave();
+  assert.equal(kernel.told.get(2), 0);
+});
+
 test('what no rule matches there is given up there only, and not if the app’s own rules let it pass', async () => {
   const { verdicts, entry, tableOf, time } = world({
     before: ['a'],
@@ -135,11 +158,11 @@ test('while rules change nothing is denied there, and of rules that can deny not
   await until('it is judged', () => verdicts.status().containers === 1);
   const entered = verdicts.enter(RULES);
   assert.equal(tableOf(1), undefined);
-  assert.equal(verdicts.beforeIdentity(2), undefined);
+  assert.equal(verdicts.beforeIdentity(2, 2), undefined);
   await entered;
   verdicts.follow([entry(1, PENDING)]);
   assert.equal(
-    verdicts.beforeIdentity(2),
+    verdicts.beforeIdentity(2, 2),
     undefined,
     'r is about opens, which nothing refuses here',
   );
