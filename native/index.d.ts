@@ -214,12 +214,13 @@ export class Probe {
   noteSeen(denyMs?: number): void;
   /**
    * Returns the probe's verdict on a call, for tests; EBADF without `withVerdictRun`. `passes`: 0: no rule can match,
-   * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail.
+   * 1: one may, -1: there is no such table. `failing`: bit n: rule n of the table's certain ones may fail. `denies`: bit n: rule n
+   * denies such a call, and certainly matches it.
    */
   runVerdict(
     table: number,
     call: LoaderJudgedCall,
-  ): { readonly passes: number; readonly failing: number };
+  ): { readonly passes: number; readonly failing: number; readonly denies: number };
   /**
    * Tells the probe what a process runs that was there before it, and whose child it is, for verdicts on those that it starts. What the
    * probe has seen itself stays. At most 8192 processes are kept.

@@ -82,6 +82,10 @@ function layOutAncestors(bytes, ancestors) {
 /** What the program has written into its argument. */
 exports.readVerdict = (args) => {
   const view = new DataView(args.buffer);
-  const { passes, failing } = VERDICT_RUN.fields;
-  return { passes: view.getInt32(passes.at, true), failing: view.getUint32(failing.at, true) };
+  const { passes, failing, denies } = VERDICT_RUN.fields;
+  return {
+    passes: view.getInt32(passes.at, true),
+    failing: view.getUint32(failing.at, true),
+    denies: view.getUint32(denies.at, true),
+  };
 };

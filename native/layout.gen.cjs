@@ -183,7 +183,7 @@ module.exports = {
         "at": 112,
         "bytes": 4
       },
-      "pad": {
+      "denies": {
         "at": 116,
         "bytes": 4
       },

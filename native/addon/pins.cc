@@ -104,9 +104,7 @@ Status AllowPinnedRules(const std::string& directory, uint32_t number, uint32_t 
   const Pinned map(OpenTable(directory, number));
   const auto table = std::make_unique<verdict_table>();
   int error = ReadTable(map, table.get());
-  for (__u32* denying : {&table->denying, &table->denying_connects, &table->denying_opens[0], &table->denying_opens[1],
-                         &table->denying_opens[2], &table->denying_opens[3], &table->denying_changes, &table->denying_calls})
-    *denying &= ~rules;
+  for (__u32& denying : table->denying) denying &= ~rules;
   // The kernel copies the value while programs read it. Whatever they see of a word between the two, each rule either still denies
   // or does not any more; all other bytes stay the same.
   const __u32 zero = 0;

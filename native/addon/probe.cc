@@ -358,10 +358,12 @@ Status Probe::DenyFiles(const std::string& opens, const std::string& paths) {
   Status status = opens_.Start(object_, opens, {});
   if (status.ok()) status = paths_.Start(object_, paths, {});
   if (!status.ok()) AllowFiles();
+  else if (state_) __atomic_store_n(&state_->keeps_paths, 1u, __ATOMIC_RELAXED);
   return status;
 }
 
 void Probe::AllowFiles() {
+  if (state_) __atomic_store_n(&state_->keeps_paths, 0u, __ATOMIC_RELAXED);
   for (Denial* denial : {&opens_, &paths_}) {
     denial->Unpin(pinned_);
     denial->Stop();

@@ -58,11 +58,15 @@ static __always_inline __u32 deny__call_number(struct task_struct *task, struct 
 }
 
 /* Forgets a call of this thread that was refused and not reported. It is counted. */
-static __always_inline void deny__forget(__u64 thread)
+static __always_inline void deny__forget(void)
 {
+	__u64 thread = bpf_get_current_pid_tgid();
 	if (!bpf_map_delete_elem(&refused_paths, &thread))
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 }
+
+/* The verdict does not count: another task has run, or the table was replaced. */
+#define DENY_AGAIN 1
 
 /* Notes the call for the record at its end; counts it if there will be none. */
 static __always_inline void deny__note(struct task_struct *task, struct changing *ch, __u64 thread)
@@ -70,4 +74,27 @@ static __always_inline void deny__note(struct task_struct *task, struct changing
 	ch->refusal.start = task->start_boottime;
 	if (ch->is_lost || bpf_map_update_elem(&refused_paths, &thread, &ch->refusal, BPF_ANY))
 		__sync_fetch_and_add(&state.denied_dropped, 1);
+}
+
+/*
+ * What becomes of the call by this answer (verdict__answer), which was begun at `before` (scope__switches): 0: it goes on, -EPERM, or
+ * DENY_AGAIN.
+ */
+static __always_inline int deny__settle(struct task_struct *task, struct scope_entry *entry, struct changing *ch, int answer,
+					__u64 before)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	bool denies = answer && deny__is_inside();
+	if (scope__switches() != before || answer == VERDICT_REPLACED)
+		return DENY_AGAIN;
+	if (!denies)
+		return 0;
+	deny__note(task, ch, thread);
+	if (scope__switches() != before) {
+		/* another task's call may have been noted */
+		bpf_map_delete_elem(&refused_paths, &thread);
+		return DENY_AGAIN;
+	}
+	verdict__count_denial(entry);
+	return -EPERM;
 }

@@ -52,11 +52,12 @@ __noinline int deny__is_certain(void)
 	struct verdict_table *t = ch ? verdict__find_table(ch->table) : NULL;
 	if (!t)
 		return ch && ch->table ? VERDICT_REPLACED : 0;
+	if (!verdict__denying(t, ch->kind))
+		return 0;
 	struct path_refusal *refusal = &ch->refusal;
 	/* read once: another thread can change it at any time */
 	if (!call || bpf_probe_read_kernel(refusal->comm, sizeof(refusal->comm), scope__current()->comm))
 		return 0;
-	__u32 denying = t->denying;
 	call->since = refusal->ts = bpf_ktime_get_boot_ns();
 	call->table = ch->table;
 	call->kind = ch->kind;
@@ -66,17 +67,16 @@ __noinline int deny__is_certain(void)
 	call->is_part = 0;
 	__builtin_memcpy(call->name, refusal->comm, sizeof(call->name));
 	call->named_for = bpf_get_current_pid_tgid();
-	verdict__passes();
-	verdict__judge_ancestors(t);
+	if (verdict__passes(ASKS_DENYING))
+		verdict__judge_ancestors(t, ASKS_DENYING);
 	call->named_for = 0;
-	return verdict__answer(t, ch->table, ~call->failing & denying);
+	return verdict__answer(t, ch->table, ~call->failing);
 }
 
 static __always_inline struct changing *deny__begin(struct scope_entry *entry)
 {
 	__u32 number = *(volatile __u32 *)&entry->table;
-	struct verdict_table *t = number ? verdict__find_table(number) : NULL;
-	if (!t || !t->denying_calls || !verdict__denies_any())
+	if (!number || !verdict__denies_any())
 		return NULL;
 	struct changing *ch = deny__get_changing();
 	if (ch) {
@@ -96,10 +96,9 @@ __noinline int deny__judge(__u32 first, __u32 last, __u32 request, __u32 way)
 	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
 	if (!entry)
 		return 0;
-	__u64 thread = bpf_get_current_pid_tgid();
 	struct changing_calls calls = { first, last, request, request != 0 };
 	for (int i = 0; i < DENY_TRIES; i++) {
-		__u64 before = deny__switches();
+		__u64 before = scope__switches();
 		struct changing *ch = deny__begin(entry);
 		__u32 nr = ch ? deny__call_number(task, calls, &ch->is_lost) : 0;
 		if (!ch || !nr)
@@ -111,21 +110,11 @@ __noinline int deny__judge(__u32 first, __u32 last, __u32 request, __u32 way)
 		ch->refusal.event = spec->event;
 		ch->kind = VERDICT_FIRST_WAY + spec->way - 1 + way;
 		if (!ch->is_lost)
-			deny__forget(thread);
+			deny__forget();
 		int answer = deny__is_certain();
-		bool denies = answer && deny__is_inside();
-		if (deny__switches() != before || answer == VERDICT_REPLACED)
-			continue;
-		if (!denies)
-			return 0;
-		deny__note(task, ch, thread);
-		if (deny__switches() != before) {
-			/* another task's call may have been noted */
-			bpf_map_delete_elem(&refused_paths, &thread);
-			continue;
-		}
-		verdict__count_denial(entry);
-		return -EPERM;
+		int result = deny__settle(task, entry, ch, answer, before);
+		if (result != DENY_AGAIN)
+			return result;
 	}
 	return 0;
 }

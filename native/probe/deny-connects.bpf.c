@@ -61,31 +61,32 @@ __noinline int deny__is_certain(struct connection *to)
 		return 0;
 	if (!t)
 		return to->table ? VERDICT_REPLACED : 0;
-	if (!t->denying_connects)
-		return 0;
 	struct refusal *of = &to->refusal;
-	__u32 denying = t->denying_connects, table = to->table, failing = 0;
+	__u32 table = to->table, failing = 0;
+	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, of->family, of->protocol, of->raddr, of->rport);
+	/* it succeeds at once, or goes on by itself */
+	if (!(verdict__denying(t, kind) & verdict__denying(t, kind + 1)))
+		return 0;
 	call->table = table;
 	call->directory = call->dots = call->len = call->is_part = 0;
 	call->layer = LAYER_NONE;
-	__u32 kind = VERDICT_FIRST_CONNECT + connect__note_end(call, of->family, of->protocol, of->raddr, of->rport);
-	of->ts = bpf_ktime_get_boot_ns();
 	/* read once: another thread can change it at any time */
 	if (bpf_probe_read_kernel(of->comm, sizeof(of->comm), scope__current()->comm))
 		return 0;
 	__builtin_memcpy(call->name, of->comm, sizeof(call->name));
 	call->named_for = bpf_get_current_pid_tgid();
-	/* it succeeds at once, or goes on by itself */
 	for (__u32 begun = 0; begun < 2; begun++) {
 		call->kind = kind + begun;
-		verdict__passes();
+		verdict__passes(ASKS_DENYING);
 		failing |= call->failing;
 		/* most calls: nothing is certain of the first, so that the other need not be asked */
-		if (!(~failing & denying))
+		if (failing == ALL_FAILING)
 			break;
 	}
 	call->named_for = 0;
-	return verdict__answer(t, table, ~failing & denying);
+	if (failing != ALL_FAILING)
+		of->ts = bpf_ktime_get_boot_ns();
+	return verdict__answer(t, table, ~failing);
 }
 
 /* What connects or sends. Of a message: no other call of a program can name its receiver. */
@@ -144,18 +145,18 @@ static __always_inline int deny__judge(struct connection *to, bool is_datagram)
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry || !*(volatile __u32 *)&entry->table || !verdict__denies_any())
 		return ALLOW;
-	/* a message that the kernel sends while the program waits: of a file system on the network */
-	int maker = deny__maker(task);
-	if (is_datagram && maker == BY_KERNEL)
-		return ALLOW;
 	for (int i = 0; i < DENY_TRIES; i++) {
-		__u64 before = deny__switches();
+		__u64 before = scope__switches();
 		to->table = *(volatile __u32 *)&entry->table;
 		int answer = deny__is_certain(to);
 		bool denies = answer && deny__is_inside();
-		if (deny__switches() != before || answer == VERDICT_REPLACED)
+		if (scope__switches() != before || answer == VERDICT_REPLACED)
 			continue;
 		if (!denies)
+			return ALLOW;
+		int maker = deny__maker(task);
+		/* a message that the kernel sends while the program waits: of a file system on the network */
+		if (is_datagram && maker == BY_KERNEL)
 			return ALLOW;
 		to->refusal.start = task->start_boottime;
 		deny__note_refusal(&to->refusal, maker, is_datagram);

@@ -92,6 +92,16 @@ static __always_inline __u32 deny__calls(struct task_struct *task)
 	return task->io_uring ? request : 0;
 }
 
+/* Whether there is a rule that denies opens with these flags, by one of these calls. */
+static __always_inline bool deny__may_refuse(struct verdict_table *t, __u32 calls, __u32 flags)
+{
+	__u32 denying = 0;
+	for (__u32 which = 0; which < 4; which++)
+		if (calls & (1 << which))
+			denying |= verdict__denying(t, verdict__kind(which, flags, 0));
+	return denying;
+}
+
 /* Whether a rule that denies certainly matches the open, whose path is in the path buffer at `start`: as verdict__answer. */
 __noinline int deny__is_certain(long start)
 {
@@ -103,10 +113,8 @@ __noinline int deny__is_certain(long start)
 	if (!call || !open__judge_buffer(call, start, 1) || call->len < 2)
 		return 0;
 	struct open_refusal *of = &o->refusal;
-	__u32 denying = t->denying, failing = 0, calls = o->calls;
-	of->len = call->len;
-	__builtin_memcpy(of->path, call->path, sizeof(of->path));
-	call->since = of->ts = bpf_ktime_get_boot_ns();
+	__u32 failing = 0, calls = o->calls;
+	of->ts = 0;
 	call->table = o->table;
 	call->directory = (of->facts.mode & S_IFMT) == S_IFDIR;
 	/* what the program passed is not known here; a rule that denies cannot ask that it has no ".." */
@@ -123,14 +131,22 @@ __noinline int deny__is_certain(long start)
 		if (!(calls & (1 << which)))
 			continue;
 		call->kind = verdict__kind(which, of->flags, 0);
-		verdict__passes();
-		verdict__judge_ancestors(t);
+		if (verdict__passes(ASKS_DENYING)) {
+			if (!of->ts)
+				of->ts = bpf_ktime_get_boot_ns();
+			call->since = of->ts;
+			verdict__judge_ancestors(t, ASKS_DENYING);
+		}
 		failing |= call->failing;
-		if (!(~failing & denying))
+		if (failing == ALL_FAILING)
 			break;
 	}
 	call->named_for = 0;
-	return verdict__answer(t, o->table, ~failing & denying);
+	if (failing != ALL_FAILING) {
+		of->len = call->len;
+		__builtin_memcpy(of->path, call->path, sizeof(of->path));
+	}
+	return verdict__answer(t, o->table, ~failing);
 }
 
 /* Notes the open for the record at its end. */
@@ -155,7 +171,7 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 		return 0;
 	for (int i = 0; i < DENY_TRIES; i++) {
 		struct refused_open_key key = {};
-		__u64 before = deny__switches();
+		__u64 before = scope__switches();
 		o->table = *(volatile __u32 *)&entry->table;
 		o->calls = calls;
 		o->is_request = calls & CALL_IS_REQUEST;
@@ -163,12 +179,12 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 		long start = file__read_facts(&o->refusal.facts, file, task);
 		int answer = deny__is_certain(start);
 		bool denies = answer && deny__is_inside();
-		if (deny__switches() != before || answer == VERDICT_REPLACED)
+		if (scope__switches() != before || answer == VERDICT_REPLACED)
 			continue;
 		if (!denies)
 			return 0;
 		long error = deny__note(task, o, &key);
-		if (deny__switches() != before) {
+		if (scope__switches() != before) {
 			/* another task's open may have been noted */
 			bpf_map_delete_elem(&refused_opens, &key);
 			continue;
@@ -191,16 +207,14 @@ int deny_open(__u64 *ctx)
 	if (!t)
 		return 0;
 	struct file *file = (void *)ctx[0];
+	__u32 flags = LOAD(file, struct file, f_flags), calls = flags & FMODE_EXEC ? 0 : deny__calls(task);
+	if (!deny__may_refuse(t, calls, flags) || !verdict__denies_any())
+		return 0;
 	/* until Linux 6.6 overlayfs opens the file below with the path of its own one, which was judged */
 	if (LOAD(LOAD(file, struct file, f_inode), struct inode, i_sb) !=
 	    LOAD(LOAD(file, struct file, f_path.dentry), struct dentry, d_sb))
 		return 0;
-	__u32 flags = LOAD(file, struct file, f_flags);
-	__u32 access = verdict__kind(0, flags, 0);
-	if (!t->denying_opens[access & 3] || flags & FMODE_EXEC || !verdict__denies_any())
-		return 0;
-	__u32 calls = deny__calls(task);
-	return calls ? deny__judge(task, entry, file, flags, calls) : 0;
+	return deny__judge(task, entry, file, flags, calls);
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

@@ -51,6 +51,20 @@ __noinline int deny__take_path(__u32 which)
 	return 1;
 }
 
+/* Whether there is a rule that denies such calls, by all of their paths. */
+static __always_inline bool deny__may_refuse(struct verdict_table *t, struct changing *ch)
+{
+	__u32 denying = ALL_FAILING;
+	for (__u32 which = 0; which < 2; which++) {
+		if (!ch->dentry[which])
+			continue;
+		denying &= verdict__denying(t, ch->kind + which * VERDICT_PATH_KINDS);
+		if (ch->other_kind)
+			denying &= verdict__denying(t, ch->other_kind + which * VERDICT_PATH_KINDS);
+	}
+	return denying;
+}
+
 /* Whether a rule that denies certainly matches the call in `changing`: as verdict__answer. */
 __noinline int deny__is_certain(void)
 {
@@ -59,11 +73,13 @@ __noinline int deny__is_certain(void)
 	struct verdict_table *t = ch ? verdict__find_table(ch->table) : NULL;
 	if (!t)
 		return ch && ch->table ? VERDICT_REPLACED : 0;
+	if (!deny__may_refuse(t, ch))
+		return 0;
 	struct path_refusal *refusal = &ch->refusal;
 	/* read once: another thread can change it at any time */
 	if (!call || bpf_probe_read_kernel(refusal->comm, sizeof(refusal->comm), scope__current()->comm))
 		return 0;
-	__u32 denying = t->denying, failing = 0, both = ch->dentry[0] && ch->dentry[1];
+	__u32 failing = 0, both = ch->dentry[0] && ch->dentry[1];
 	call->since = refusal->ts = bpf_ktime_get_boot_ns();
 	for (__u32 which = 0; which < 2; which++) {
 		refusal->len[which & 1] = 0;
@@ -79,19 +95,19 @@ __noinline int deny__is_certain(void)
 		call->is_part = both;
 		__builtin_memcpy(call->name, refusal->comm, sizeof(call->name));
 		call->named_for = bpf_get_current_pid_tgid();
-		verdict__passes();
-		verdict__judge_ancestors(t);
+		if (verdict__passes(ASKS_DENYING))
+			verdict__judge_ancestors(t, ASKS_DENYING);
 		failing |= call->failing;
 		if (ch->other_kind) {
 			call->kind = ch->other_kind + which * VERDICT_PATH_KINDS;
-			verdict__passes();
-			verdict__judge_ancestors(t);
+			if (verdict__passes(ASKS_DENYING))
+				verdict__judge_ancestors(t, ASKS_DENYING);
 			failing |= call->failing;
 		}
 		call->is_part = 0;
 		call->named_for = 0;
 	}
-	return verdict__answer(t, ch->table, ~failing & denying);
+	return verdict__answer(t, ch->table, ~failing);
 }
 
 /* The mode that the call asks for in this argument, as the kernel takes it. */
@@ -129,7 +145,7 @@ static __always_inline struct changing *deny__begin(struct task_struct *task, st
 {
 	__u32 number = entry ? *(volatile __u32 *)&entry->table : 0;
 	struct verdict_table *t = number ? verdict__find_table(number) : NULL;
-	if (!t || !t->denying_changes || !verdict__denies_any())
+	if (!t || !verdict__denies_any())
 		return NULL;
 	struct changing *ch = deny__get_changing();
 	if (ch)
@@ -152,14 +168,13 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 				       struct vfsmount *first_mount, struct dentry *second,
 				       struct vfsmount *second_mount, struct changing_calls calls)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
 	for (int i = 0; i < DENY_TRIES; i++) {
-		__u64 before = deny__switches();
+		__u64 before = scope__switches();
 		struct changing *ch = deny__begin(task, entry);
 		if (!ch || !deny__take_call(task, ch, calls))
 			return 0;
 		if (!ch->is_lost)
-			deny__forget(thread);
+			deny__forget();
 		ch->table = *(volatile __u32 *)&entry->table;
 		ch->dentry[0] = (__u64)first;
 		ch->vfsmount[0] = (__u64)first_mount;
@@ -169,19 +184,9 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 		if (ch->refusal.event == EVENT_FCHMOD || ch->refusal.event == EVENT_FCHOWN)
 			deny__take_file(ch, first);
 		int answer = deny__is_certain();
-		bool denies = answer && deny__is_inside();
-		if (deny__switches() != before || answer == VERDICT_REPLACED)
-			continue;
-		if (!denies)
-			return 0;
-		deny__note(task, ch, thread);
-		if (deny__switches() != before) {
-			/* another task's call may have been noted */
-			bpf_map_delete_elem(&refused_paths, &thread);
-			continue;
-		}
-		verdict__count_denial(entry);
-		return -EPERM;
+		int result = deny__settle(task, entry, ch, answer, before);
+		if (result != DENY_AGAIN)
+			return result;
 	}
 	return 0;
 }

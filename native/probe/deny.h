@@ -11,15 +11,6 @@
 #define DENY_TRIES 4
 #define PF_IO_WORKER 0x10 /* include/linux/sched.h, since 5.12 */
 
-/* How often another task has run in place of this one. */
-static __always_inline __u64 deny__switches(void)
-{
-	struct task_struct *task = scope__current();
-	__u64 switches = task->nvcsw + task->nivcsw;
-	barrier();
-	return switches;
-}
-
 /* Whether this process is the container's own, as far as is known. */
 __noinline int deny__is_inside(void)
 {

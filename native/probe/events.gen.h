@@ -474,7 +474,7 @@ struct verdict_run_args {
 	__u32 argv_len; /* bytes of the words of a program that is run; 0: they are not known */
 	__u32 standard; /* bit n: its descriptor n is a connection */
 	__u32 env_len; /* bytes of its environment; 0: that is not known */
-	__u32 pad;
+	__u32 denies; /* out: bit n: rule n denies such a call, and certainly matches it */
 	__u64 age; /* of the process, ns; NUMBER_UNKNOWN */
 	__u64 parent_age; /* of its parent, ns; NUMBER_UNKNOWN */
 	__u64 from_outside; /* 0: its parent is in scope; NUMBER_UNKNOWN */

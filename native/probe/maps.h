@@ -56,6 +56,10 @@ struct {
 struct path_buffer {
 	/* The walk's arguments and state, see path.h */
 	__u64 dentry, vfsmount, root_dentry, root_vfsmount;
+	/* Of what the path in `b` is, while it is kept (path__is_kept) */
+	__u64 kept_dentry, kept_vfsmount, kept_root_dentry, kept_root_vfsmount;
+	__u64 kept_thread, kept_switches, kept_sequences; /* sequences 0: none is kept */
+	__s64 kept_result;
 	__u32 at, pad;
 	char b[2 * PATH_MAX];
 };
@@ -192,6 +196,7 @@ struct verdict_call {
 	__u32 argv_at, argv_end, argv_row, within_row, within; /* of verdict__argv_chunk, so far: bytes, states, texts found */
 	__u32 argv_is_first; /* it reads the first word only */
 	__u32 env_from, env_len; /* of a program that is run: its environment in the scratch; no length: it is not known */
+	__u64 env_starts;	 /* bit n: a variable that is asked for begins with a byte whose last six bits are n */
 	__u32 env_at, env_end;	 /* of verdict__env_chunk, so far: bytes */
 	__u32 variable_at[VERDICT_VARIABLES]; /* where the values of the table's variables begin; 0: it has none */
 	__u32 address_len; /* of a connect: 4 or 16 */

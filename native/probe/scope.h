@@ -30,6 +30,15 @@ static __always_inline struct task_struct *scope__current(void)
 	return UNTRUSTED(bpf_get_current_task_btf(), struct task_struct);
 }
 
+/* How often another task has run in place of this one. */
+static __always_inline __u64 scope__switches(void)
+{
+	struct task_struct *task = scope__current();
+	__u64 switches = task->nvcsw + task->nivcsw;
+	barrier();
+	return switches;
+}
+
 /* A field of a cgroup that may be of v1, whose pointer was read and so has no type. v2 fields are loaded directly. */
 #define SCOPE_LOAD(p, T, field) (config.v1_pids ? LOAD(p, T, field) : (p)->field)
 

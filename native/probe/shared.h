@@ -29,7 +29,7 @@ struct probe_state {
 	__u32 loss_look;    /* counts the agent's loss checks: each starts a new interval */
 	__u32 sees_compat; /* WANTED_*: 32-bit calls are reported, and those of x32 */
 	__u32 urgent;	    /* 1: an urgent record was sent since the consumer has set 0 */
-	__u32 pad;
+	__u32 keeps_paths;  /* 1: a path that was written is kept, since two hooks of a call ask for it */
 	__u64 tables;	    /* bit n: table n of verdict_tables may filter file calls */
 	__u64 unread_since; /* CLOCK_BOOTTIME ns: the consumer has read everything from before */
 	__u64 seen;	    /* the same: the agent was there; 0: it does not say so */
@@ -143,6 +143,11 @@ struct verdict_variable {
 	__u32 len; /* of its name and the '=' after it, which follow; at least 4 */
 	char name[VERDICT_VARIABLE_MAX];
 };
+/*
+ * When the hooks that deny look again whether a rule can still be certain: after the call and its thread's name, after its program,
+ * and after the words of a program that is run.
+ */
+enum { SETTLED_BY_CALL, SETTLED_BY_PROGRAM, SETTLED_BY_WORDS, SETTLED_STAGES };
 /* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
 enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL
@@ -157,26 +162,22 @@ struct verdict_table {
 	__u32 start[VERDICT_MACHINES]; /* first row of each automaton */
 	__u32 programs; /* 1: a clause is about the program that makes the call */
 	__u32 certain;	/* rules in `failures` */
-	/* bit n: what rule n certainly matches is denied: programs, and what the other objects refuse */
-	__u32 denying;
-	__u32 denying_connects; /* those of them that can be certain of a connect */
-	/* the same of opens, by access: 0: reads, 1: writes, 2: both, 3: of the path alone */
-	__u32 denying_opens[4];
-	__u32 denying_changes; /* the same of calls that change a name, a mode or an owner: 0: no rule can be certain of one */
-	__u32 denying_calls; /* and of those that are judged by who makes them */
 	__u32 dots;	/* 1: a clause is about whether the path as passed contains ".." */
 	__u32 names;	/* NAMES_*: a clause is about names of this sort */
 	__u32 numbers;	/* comparisons in `bounds` */
 	__u32 argv;	/* bit ARGV_*: a clause is about that text */
 	__u32 ancestors; /* 1: a clause is about ancestors */
 	__u32 number_of[VERDICT_NUMBERS]; /* by comparison: NUMBER_* */
+	__u32 asked_within[ARGV_TEXTS]; /* by ARGV_*, bit n: a clause asks for text n of MACHINE_WITHIN there */
+	/* by kind, bit n: what rule n certainly matches is denied, and it can be certain of such a call */
+	__u32 denying[VERDICT_KINDS];
 	struct verdict_variable variables[VERDICT_VARIABLES];
 	__u64 bounds[VERDICT_NUMBERS];
 	__u64 below[VERDICT_NUMBERS][VERDICT_WORDS]; /* the clauses that can hold where the number is below the bound */
 	__u64 above[VERDICT_NUMBERS][VERDICT_WORDS]; /* and where it is not */
 	__u64 may[VERDICT_WORDS]; /* the clauses of which one must hold where a rule matches */
 	__u64 failures[VERDICT_CERTAIN][VERDICT_WORDS]; /* by rule: the clauses of which one must hold where it fails */
-	__u64 early[VERDICT_WORDS]; /* the clauses that ask for no words, variables or ancestors of a program that is run */
+	__u64 settled[SETTLED_STAGES][VERDICT_WORDS]; /* by SETTLED_*: the clauses that ask for nothing that is looked at later */
 	/* by ARGV_* and number of the text that MACHINE_WITHIN finds: the clauses that can hold without it, and with it */
 	__u64 within[ARGV_TEXTS][VERDICT_WITHIN][2][VERDICT_WORDS];
 	__u64 kinds[VERDICT_KINDS][VERDICT_WORDS];

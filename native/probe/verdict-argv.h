@@ -66,8 +66,10 @@ __noinline int verdict__narrow_by_text(__u32 text)
 	if (!t || text >= ARGV_TEXTS)
 		return 0;
 	verdict__narrow_by(call->left, t, verdict__cell(t, call->argv_row, text));
-	__u32 found = call->within;
+	__u32 found = call->within, asked = t->asked_within[text];
 	for (__u32 i = 0; i < VERDICT_WITHIN; i++) {
+		if (!(asked >> i & 1))
+			continue;
 		__u32 is_found = found >> i & 1;
 		barrier_var(is_found);
 		verdict__narrow(call->left, t->within[text][i][is_found & 1]);

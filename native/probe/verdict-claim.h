@@ -55,10 +55,10 @@ __noinline int verdict__tidy(void)
  */
 static __always_inline bool verdict__passes_claim(struct verdict_call *v)
 {
-	int passes = verdict__passes();
+	int passes = verdict__passes(ASKS_ALL);
 	if (v->is_odd) {
 		verdict__tidy();
-		passes = verdict__passes();
+		passes = verdict__passes(ASKS_ALL);
 	}
 	return passes;
 }

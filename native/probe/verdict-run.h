@@ -11,8 +11,18 @@ static __always_inline void verdict_run__set_ancestors(struct scratch *s, struct
 	given[GIVEN_ANCESTORS].found = ANCESTOR_UNKNOWN;
 }
 
+/* What the hooks that deny such a call look at besides. */
+static __always_inline void verdict_run__judge_more(struct verdict_run_args *args, __u32 asks)
+{
+	struct verdict_table *t = verdict__find_table(args->table);
+	if (t && args->kind >= VERDICT_FIRST_EXEC && args->kind < VERDICT_FIRST_CONNECT)
+		verdict__judge_exec(t, asks);
+	else if (t && (args->kind < VERDICT_FIRST_EXEC || args->kind >= VERDICT_FIRST_WAY))
+		verdict__judge_ancestors(t, asks);
+}
+
 /*
- * Returns the result of verdict__passes for any call, and what the hooks that deny such a call look at besides: tests compare it with the same function in TypeScript. Loaded
+ * Returns the result of verdict__passes for any call: tests compare it with the same function in TypeScript. Loaded
  * only for them, since the kernel would verify the automata once more.
  */
 SEC("?syscall")
@@ -53,13 +63,13 @@ int verdict_run(struct verdict_run_args *args)
 	__builtin_memcpy(s, args->argv, sizeof(args->argv));
 	__builtin_memcpy((void *)s + GIVEN_ENV_AT, args->env, sizeof(args->env));
 	verdict_run__set_ancestors(s, args);
-	args->passes = verdict__passes();
-	struct verdict_table *t = verdict__find_table(args->table);
-	if (t && args->kind >= VERDICT_FIRST_EXEC && args->kind < VERDICT_FIRST_CONNECT)
-		verdict__judge_exec(t);
-	else if (t && (args->kind < VERDICT_FIRST_EXEC || args->kind >= VERDICT_FIRST_WAY))
-		verdict__judge_ancestors(t);
+	args->passes = verdict__passes(ASKS_ALL);
+	verdict_run__judge_more(args, ASKS_ALL);
 	args->failing = call->failing;
+	/* the same, with nothing looked at in vain: the answer must not be another one */
+	if (verdict__passes(ASKS_DENYING))
+		verdict_run__judge_more(args, ASKS_DENYING);
+	args->denies = ~call->failing;
 	program->is_given = 0;
 	call->is_part = 0;
 	return 0;

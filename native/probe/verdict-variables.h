@@ -42,6 +42,7 @@ __noinline int verdict__env_chunk(void)
 	struct verdict_call *call = verdict__get_call();
 	struct scratch *s = ring__get_scratch();
 	__u32 at = call ? call->env_at : 0, end = call ? call->env_end : 0;
+	__u64 starts = call ? call->env_starts : 0;
 	if (!call || !s)
 		return 0;
 	for (__u32 i = 0; i < ENV_CHUNK; i += 8) {
@@ -54,8 +55,9 @@ __noinline int verdict__env_chunk(void)
 		if (!((word - EACH_BYTE) & ~word & EACH_BYTE * 0x80))
 			continue;
 		for (__u32 k = 0; k < 8; k++) {
-			__u32 next = place + k + 1;
-			if (!(word >> 8 * k & 0xff) && next < end)
+			__u32 next = place + k + 1, first = next & (SCRATCH_BYTES - 1);
+			barrier_var(first); /* as in verdict__is_variable */
+			if (!(word >> 8 * k & 0xff) && next < end && starts >> (((const __u8 *)s)[first] & 63) & 1)
 				verdict__note_variable(next);
 		}
 	}
@@ -75,6 +77,10 @@ __noinline int verdict__narrow_by_variables(void)
 	__builtin_memset(call->variable_at, 0, sizeof(call->variable_at));
 	call->env_at = call->env_from;
 	call->env_end = end;
+	call->env_starts = 0;
+	for (int i = 0; i < VERDICT_VARIABLES; i++)
+		if (t->variables[i].len)
+			call->env_starts |= 1ULL << (t->variables[i].name[0] & 63);
 	verdict__note_variable(call->env_from);
 	for (int i = 0; i < ENV_MAX / ENV_CHUNK; i++)
 		if (!verdict__env_chunk())

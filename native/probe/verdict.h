@@ -180,16 +180,26 @@ __noinline int verdict__narrow_by_program(__u32 has_path)
 	return 0;
 }
 
-/* Notes which of the certain rules may fail. */
-__noinline int verdict__note_failing(void)
+/* The rules that deny, as bits, that can be certain of a call of this kind. */
+static __always_inline __u32 verdict__denying(struct verdict_table *t, __u32 kind)
+{
+	barrier_var(kind); /* keeps the mask, which Linux 6.1 needs */
+	return t->denying[kind & (VERDICT_KINDS - 1)];
+}
+
+/* What is asked of a call: which rules can match it, or which of them deny it. */
+enum { ASKS_ALL, ASKS_DENYING };
+
+/* Notes which of the certain rules may fail, of all of them or of those that deny such a call: the others count as failing then. */
+__noinline int verdict__note_failing(__u32 asks)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
 	if (!t)
 		return 0;
-	__u32 failing = ALL_FAILING;
+	__u32 failing = ALL_FAILING, asked = asks == ASKS_DENYING ? verdict__denying(t, call->kind) : ALL_FAILING;
 	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
-		if (rule < t->certain && !verdict__has_any(call->left, t->failures[rule]))
+		if (rule < t->certain && asked & (1u << rule) && !verdict__has_any(call->left, t->failures[rule]))
 			failing &= ~(1u << rule);
 	}
 	call->failing = failing;
@@ -197,21 +207,23 @@ __noinline int verdict__note_failing(void)
 }
 
 /*
- * After verdict__passes: whether a rule that denies can be certain, whatever the ancestors are, and the words and the environment
- * of a program that is run. Of most calls none can: nothing of these is looked at then.
+ * Whether a rule that denies such a call can be certain, whatever is looked at after this stage (SETTLED_*). Of most calls none can:
+ * nothing of that is looked at then.
  */
-__noinline int verdict__may_deny(void)
+__noinline int verdict__may_deny(__u32 stage)
 {
 	struct verdict_call *call = verdict__get_call();
 	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	if (!t)
+	if (!t || stage >= SETTLED_STAGES)
 		return 0;
+	const __u64 *settled = t->settled[stage];
+	__u32 denying = verdict__denying(t, call->kind);
 	for (int rule = 0; rule < VERDICT_CERTAIN; rule++) {
-		if (!(t->denying & (1u << rule)))
+		if (!(denying & (1u << rule)))
 			continue;
 		__u64 fails = 0;
 		for (int i = 0; i < VERDICT_WORDS; i++)
-			fails |= call->left[i] & t->failures[rule][i] & t->early[i];
+			fails |= call->left[i] & t->failures[rule][i] & settled[i];
 		if (!fails)
 			return 1;
 	}
@@ -222,8 +234,11 @@ __noinline int verdict__may_deny(void)
  * Whether a rule can match the call in verdict_call: 0 only if none can. If it returns 1 or the path is_part,
  * `failing` says which of the certain rules may fail. The path must be that of its file, or have no component that is
  * empty, '.' or '..' (is_odd); of a program that is run, it is that as passed. If it does not begin with a slash or is too long, only kind, form and program count.
+ *
+ * ASKS_DENYING: `failing` is about the rules that deny such a call, and 0 means that none of them is certain. Who makes the call is
+ * only looked at where what the call is leaves that open.
  */
-__noinline int verdict__passes(void)
+__noinline int verdict__passes(__u32 asks)
 {
 	struct verdict_call *call = verdict__get_call();
 	if (!call)
@@ -272,9 +287,11 @@ __noinline int verdict__passes(void)
 	if (is_connect && call->kind < VERDICT_FIRST_CONNECT + CONNECT_UNIX)
 		verdict__narrow_by_end();
 	bool passes = verdict__has_any(left, t->may);
+	if ((passes || is_whole) && t->names & NAMES_THREAD)
+		verdict__narrow_by_thread(call, verdict__get_program());
+	if (asks == ASKS_DENYING && (passes || is_whole) && !verdict__may_deny(SETTLED_BY_CALL))
+		return 0;
 	if ((passes || is_whole) && (t->programs || t->names)) {
-		if (t->names & NAMES_THREAD)
-			verdict__narrow_by_thread(call, verdict__get_program());
 		if (t->programs && verdict__load_program()) {
 			if (t->names & NAMES_PROCESS)
 				verdict__narrow_by_name(VERDICT_PROGRAM);
@@ -289,13 +306,13 @@ __noinline int verdict__passes(void)
 	/* of a connect all is known but an unreadable path */
 	bool is_known = has_path || is_exec || is_way || (is_connect && call->kind != VERDICT_FIRST_CONNECT + CONNECT_UNIX);
 	if ((passes || is_whole) && is_known)
-		verdict__note_failing();
+		verdict__note_failing(asks);
 	/*
 	 * Chunks may have used different tables, whose combined result belongs to neither. A removed table never
 	 * comes back.
 	 */
 	if (verdict__find_table(call->table) == t)
-		return passes;
+		return passes || (asks == ASKS_DENYING && is_whole);
 	call->failing = ALL_FAILING;
 	return 1;
 }
@@ -305,31 +322,33 @@ __noinline int verdict__passes(void)
  * of its words, its environment and its ancestors. Not a part of it, since other calls would then have too many functions
  * on their stack.
  */
-static __always_inline void verdict__judge_exec(struct verdict_table *t)
+static __always_inline void verdict__judge_exec(struct verdict_table *t, __u32 asks)
 {
 	struct verdict_call *program = verdict__get_program();
-	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny())
+	if (!program || !program->is_known || !(t->argv || t->ancestors) || !verdict__may_deny(SETTLED_BY_PROGRAM))
 		return;
 	if (t->argv & ((1 << ARGV_VARIABLES) - 1))
 		verdict__narrow_by_argv();
-	if (t->argv >> ARGV_VARIABLES)
-		verdict__narrow_by_variables();
-	if (t->ancestors)
-		verdict__narrow_by_ancestors();
-	verdict__note_failing();
+	if (verdict__may_deny(SETTLED_BY_WORDS)) {
+		if (t->argv >> ARGV_VARIABLES)
+			verdict__narrow_by_variables();
+		if (t->ancestors)
+			verdict__narrow_by_ancestors();
+	}
+	verdict__note_failing(asks);
 }
 
 /*
  * After verdict__passes, of a call that is refused where a rule denies it: notes again which of the certain rules may fail, now
  * with what is known of the ancestors at the time call->since. Calls that are only reported do without.
  */
-static __always_inline void verdict__judge_ancestors(struct verdict_table *t)
+static __always_inline void verdict__judge_ancestors(struct verdict_table *t, __u32 asks)
 {
 	struct verdict_call *program = verdict__get_program();
-	if (!t->ancestors || !program || !program->is_known || !verdict__may_deny())
+	if (!t->ancestors || !program || !program->is_known || !verdict__may_deny(SETTLED_BY_PROGRAM))
 		return;
 	verdict__narrow_by_ancestors();
-	verdict__note_failing();
+	verdict__note_failing(asks);
 }
 
 /* Whether anything is denied: the agent is there, or it has ended not too long ago. */
@@ -371,11 +390,13 @@ __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u
 	struct scratch *s = ring__get_scratch();
 	if (!t)
 		return VERDICT_REPLACED;
-	if (!call || !s || !t->denying || !verdict__denies_any())
+	if (!call || !s)
 		return 0;
-	__u32 denying = t->denying;
+	__u32 kind = VERDICT_FIRST_EXEC + (s->h.event == EVENT_EXECVEAT);
+	if (!verdict__denying(t, kind) || !verdict__denies_any())
+		return 0;
 	call->table = table;
-	call->kind = VERDICT_FIRST_EXEC + (s->h.event == EVENT_EXECVEAT);
+	call->kind = kind;
 	call->since = s->h.ts;
 	call->standard = standard;
 	call->directory = call->dots = 0;
@@ -389,7 +410,7 @@ __noinline int verdict__denies(__u32 table, __u32 standard, __u32 argv_from, __u
 	call->argv_len = argv_len;
 	call->env_from = env_from;
 	call->env_len = env_from ? r->env_len : 0;
-	verdict__passes();
-	verdict__judge_exec(t);
-	return verdict__answer(t, table, ~call->failing & denying);
+	if (verdict__passes(ASKS_DENYING))
+		verdict__judge_exec(t, ASKS_DENYING);
+	return verdict__answer(t, table, ~call->failing);
 }

@@ -189,7 +189,7 @@ export const VERDICT_RUN = [
   ['argv_len', 'u32', 'bytes of the words of a program that is run; 0: they are not known'],
   ['standard', 'u32', 'bit n: its descriptor n is a connection'],
   ['env_len', 'u32', 'bytes of its environment; 0: that is not known'],
-  ['pad', 'u32'],
+  ['denies', 'u32', 'out: bit n: rule n denies such a call, and certainly matches it'],
   ['age', 'u64', 'of the process, ns; NUMBER_UNKNOWN'],
   ['parent_age', 'u64', 'of its parent, ns; NUMBER_UNKNOWN'],
   ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readOwnJson, writeOwnText } from '../host/own-json.ts';
+import { LIMITS } from '../events/table.gen.ts';
 import { TABLE } from '../plan/verdicts/layout.ts';
 
 /** The folder of the records, below the state folder. */
@@ -39,13 +40,18 @@ export interface DeniedRecord {
 /** The same whatever rules of the table still deny: that is what a lift changes. A record is believed of no other table. */
 export function digestOfTable(bytes: Uint8Array): string {
   const copy = Uint8Array.from(bytes);
-  copy.fill(0, TABLE.denying, TABLE.dots);
+  copy.fill(0, TABLE.denying, TABLE.denying + LIMITS.VERDICT_KINDS * 4);
   return createHash('sha256').update(copy).digest('hex');
 }
 
 /** The rules of the table that still deny something: bit n for rule n. */
-export const denyingIn = (bytes: Uint8Array): number =>
-  new DataView(bytes.buffer, bytes.byteOffset).getUint32(TABLE.denying, true);
+export function denyingIn(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  let bits = 0;
+  for (let kind = 0; kind < LIMITS.VERDICT_KINDS; kind++)
+    bits |= view.getUint32(TABLE.denying + 4 * kind, true);
+  return bits >>> 0;
+}
 
 const pathOf = (stateDir: string, directory: string): string =>
   join(stateDir, RECORDS_FOLDER, basename(directory));

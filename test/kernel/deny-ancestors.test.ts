@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { call, text } from '../support/kernel-calls.ts';
 import { escaped } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
@@ -25,7 +24,7 @@ import {
   knownRemoval,
   ofFile,
 } from '../support/verdict-ancestor-cases.ts';
-import { failingInKernel } from '../support/verdict-denials.ts';
+import { deniedByTable, deniedInKernel } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
 const TABLE = 1;
@@ -114,9 +113,9 @@ describe('denied calls on files, by ancestors', () => {
             const bytes = deny(ofFile(condition));
             for (const one of all) {
               const known = knownOf(one);
-              const { failing } = verdictOf(bytes, known);
-              const found = failingInKernel(probe, TABLE, known);
-              assert.equal(found, failing, `${condition}: ${JSON.stringify(one)}`);
+              const { failing, denies } = deniedByTable(bytes, known);
+              const found = deniedInKernel(probe, TABLE, known);
+              assert.deepEqual(found, { failing, denies }, `${condition}: ${JSON.stringify(one)}`);
               counts[(failing & 1) === 0 ? 'certain' : 'not']++;
             }
           },

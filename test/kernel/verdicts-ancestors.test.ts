@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { ProcFs } from '../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../src/context/process-tree.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
@@ -27,7 +26,7 @@ import {
   ancestorCondition,
   knownAncestorCall,
 } from '../support/verdict-ancestor-cases.ts';
-import { failingInKernel } from '../support/verdict-denials.ts';
+import { deniedByTable, deniedInKernel } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
 const TABLE = 1;
@@ -135,9 +134,9 @@ describe('verdicts of ancestors', () => {
           const bytes = deny(condition);
           for (const one of calls) {
             const known = knownAncestorCall(one);
-            const { failing } = verdictOf(bytes, known);
-            const found = failingInKernel(probe, TABLE, known);
-            assert.equal(found, failing, `${condition}: ${JSON.stringify(one)}`);
+            const { failing, denies } = deniedByTable(bytes, known);
+            const found = deniedInKernel(probe, TABLE, known);
+            assert.deepEqual(found, { failing, denies }, `${condition}: ${JSON.stringify(one)}`);
             counts[(failing & 1) === 0 ? 'certain' : 'not']++;
           }
         },

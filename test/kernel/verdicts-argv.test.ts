@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import {
   KernelProbe,
@@ -17,7 +16,7 @@ import {
 } from '../support/kernel-probe.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { argvCall, argvCondition, knownArgv } from '../support/verdict-argv-cases.ts';
-import { failingInKernel } from '../support/verdict-denials.ts';
+import { deniedByTable, deniedInKernel } from '../support/verdict-denials.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
 const TABLE = 1;
@@ -58,9 +57,9 @@ describe('verdicts of words', () => {
           assert.ok(bytes);
           for (const one of calls) {
             const known = knownArgv(one, 'execve');
-            const { failing } = verdictOf(bytes, known);
-            const found = failingInKernel(probe, TABLE, known);
-            assert.equal(found, failing, `${condition}: ${JSON.stringify(one)}`);
+            const { failing, denies } = deniedByTable(bytes, known);
+            const found = deniedInKernel(probe, TABLE, known);
+            assert.deepEqual(found, { failing, denies }, `${condition}: ${JSON.stringify(one)}`);
             if ((failing & 1) === 0) counts.certain++;
             else counts.not++;
           }

@@ -28,8 +28,11 @@ const SOCK_NONBLOCK = 2048;
 /** Addresses that lead nowhere but to this host. */
 const HERE = '127.0.0.1';
 
-const tableOf = (...conditions: readonly string[]): Uint8Array =>
-  verdictTable(ruleSetOf(ruleFiles(conditions))).bytes ?? assert.fail('the table does not fit');
+const tableOf = (...conditions: readonly string[]): Uint8Array => denying(conditions, []);
+
+const denying = (conditions: readonly string[], denied: readonly string[]): Uint8Array =>
+  verdictTable(ruleSetOf(ruleFiles(conditions)), 'docker', new Set(denied)).bytes ??
+  assert.fail('the table does not fit');
 
 async function listen(path: string): Promise<Server> {
   const server = createServer((socket) => socket.on('error', () => undefined));
@@ -64,16 +67,20 @@ describe('verdicts of connects', () => {
   test('the kernel says of each connect what TypeScript does', () => {
     const counts = [0, 0];
     let certain = 0;
+    let denied = 0;
     fc.assert(
       fc.property(
         fc.array(connectCondition, { minLength: 1, maxLength: 3 }),
         fc.array(connectCall, { minLength: 8, maxLength: 16 }),
         (conditions, calls) => {
-          const bytes = tableOf(...conditions.map((text) => `evt.type = connect and (${text})`));
+          const bytes = denying(
+            conditions.map((text) => `evt.type = connect and (${text})`),
+            ['r0', 'r2'],
+          );
           judge(bytes);
           for (const call of calls) {
             const known = knownConnect(call);
-            const { passes, failing } = verdictOf(bytes, known);
+            const { passes, failing, denies } = verdictOf(bytes, known);
             const { layer, path = Buffer.alloc(0), program } = known;
             const { address, port } = 'address' in known ? known : {};
             const found = probe.probe.runVerdict(TABLE, {
@@ -87,15 +94,19 @@ describe('verdicts of connects', () => {
               port,
             });
             const is = `${conditions.join(' | ')}: ${JSON.stringify(call)}`;
-            assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, is);
+            assert.deepEqual(found, { passes: passes ? 1 : 0, failing, denies }, is);
             counts[found.passes] = (counts[found.passes] ?? 0) + 1;
             if (failing !== ALL_FAILING) certain++;
+            if (denies !== 0) denied++;
           }
         },
       ),
       { numRuns: 60 },
     );
-    assert.ok(Math.min(...counts, certain) > 30, `${counts.join()}, ${certain} certain`);
+    assert.ok(
+      Math.min(...counts, certain, denied) > 30,
+      `${counts.join()}, ${certain} certain, ${denied} denied`,
+    );
   });
 
   /** Makes these connects; says which were reported, by the order of their calls, and that the others were counted. One of

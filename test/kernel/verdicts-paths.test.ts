@@ -24,8 +24,9 @@ const AT_FDCWD = -100;
 const RENAME_EXCHANGE = 2;
 const TABLE = 1;
 
-const tableOf = (condition: string): Uint8Array =>
-  verdictTable(ruleSetOf(ruleFile(condition))).bytes ?? assert.fail('the table does not fit');
+const tableOf = (condition: string, denied: readonly string[] = []): Uint8Array =>
+  verdictTable(ruleSetOf(ruleFile(condition)), 'docker', new Set(denied)).bytes ??
+  assert.fail('the table does not fit');
 
 describe('verdicts of calls with paths', () => {
   let probe: KernelProbe;
@@ -270,6 +271,7 @@ describe('verdicts of calls with paths', () => {
        or (evt.type in (mkdirat, lchown) and basename(proc.exepath) endswith log and proc.is_exe_from_memfd = false)
        or (evt.type = mknod and proc.env[LD_PRELOAD] != "")
        or (evt.type = rmdir and evt.arg.path = val(proc.exepath))`,
+      ['r'],
     );
     const programs: (KnownProgram | undefined)[] = [
       undefined,
@@ -295,6 +297,7 @@ describe('verdicts of calls with paths', () => {
     ];
     const counts = [0, 0];
     let certain = 0;
+    let denied = 0;
     for (const event of JUDGED_CALLS) {
       for (const which of [0, 1] as const) {
         for (const failed of [false, true]) {
@@ -303,7 +306,7 @@ describe('verdicts of calls with paths', () => {
               const kind: PathKind = { event, which, failed, mode };
               const known = { ...kind, directory: false, layer: 'none', path } as const;
               for (const program of programs) {
-                const { passes, failing } = verdictOf(bytes, { ...known, program });
+                const { passes, failing, denies } = verdictOf(bytes, { ...known, program });
                 const found = probe.probe.runVerdict(TABLE, {
                   kind: kindIndex(kind),
                   directory: false,
@@ -312,9 +315,10 @@ describe('verdicts of calls with paths', () => {
                   program: program && { ...program, layer: PROGRAM_LAYERS.indexOf(program.layer) },
                 });
                 const what = `${path.toString()} ${JSON.stringify(kind)} ${program?.path?.toString()}`;
-                assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, what);
+                assert.deepEqual(found, { passes: passes ? 1 : 0, failing, denies }, what);
                 counts[found.passes] = (counts[found.passes] ?? 0) + 1;
                 if (failing !== ALL_FAILING) certain++;
+                if (denies !== 0) denied++;
               }
             }
           }
@@ -322,6 +326,6 @@ describe('verdicts of calls with paths', () => {
       }
     }
     assert.ok(Math.min(...counts) > 50, counts.join());
-    assert.ok(certain > 50, `${certain} certain`);
+    assert.ok(certain > 50 && denied > 10, `${certain} certain, ${denied} denied`);
   });
 });

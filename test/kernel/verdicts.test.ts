@@ -75,7 +75,8 @@ describe('verdicts of opens', () => {
     test(`${name}: the kernel says of each path what TypeScript does`, () => {
       const { ruleSet } = loadRules(sources);
       assert.ok(ruleSet);
-      const { bytes } = verdictTable(ruleSet);
+      const all = new Set(ruleSet.rules.map((rule) => rule.name));
+      const { bytes } = verdictTable(ruleSet, 'docker', all);
       assert.ok(bytes);
       judge(bytes);
       const counts = [0, 0];
@@ -88,11 +89,11 @@ describe('verdicts of opens', () => {
             const dots = event !== 'open';
             const open = { event, reads, writes: !reads, failed, directory, dots, layer };
             const kind = kindIndex(open);
-            const { passes, failing } = verdictOf(bytes, { ...open, path });
+            const { passes, failing, denies } = verdictOf(bytes, { ...open, path });
             const asked = { kind, directory, dots, layer: index, path };
             const found = probe.probe.runVerdict(TABLE, asked);
             const is = `${path.toString()} ${JSON.stringify(open)}`;
-            assert.deepEqual(found, { passes: passes ? 1 : 0, failing }, is);
+            assert.deepEqual(found, { passes: passes ? 1 : 0, failing, denies }, is);
             counts[found.passes] = (counts[found.passes] ?? 0) + 1;
             if (failing !== ALL_FAILING) certain++;
           }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
-import { verdictOf, type KnownCall } from '../../src/plan/verdicts/verdict.ts';
+import { verdictOf, type KnownCall, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import type { KernelProbe } from './kernel-probe.ts';
@@ -14,6 +14,8 @@ import { verdictTable } from './verdict-table.ts';
 
 /** The condition, of programs that are run. */
 export const ofExec = (text: string): string => `evt.type in (execve, execveat) and (${text})`;
+
+type Denied = Pick<Verdict, 'failing' | 'denies'>;
 
 /** Programs that are run, or that make a call, of any shape: as rules see them and as the kernel knows them. */
 interface Programs<One> {
@@ -57,10 +59,10 @@ export function assertDeniedWhereMatching<One>(programs: Programs<One>): void {
     assert.ok(times > runs(50), `${what}: ${times}`);
 }
 
-/** What the kernel says of a program that is run: which of the table's certain rules may fail. */
-export function failingInKernel({ probe }: KernelProbe, table: number, known: KnownCall): number {
+/** What the kernel says of a program that is run or makes a call: which of the certain rules may fail, and which deny it. */
+export function deniedInKernel({ probe }: KernelProbe, table: number, known: KnownCall): Denied {
   const { program, thread } = known;
-  return probe.runVerdict(table, {
+  const { failing, denies } = probe.runVerdict(table, {
     kind: kindIndex(known),
     directory: false,
     layer: LAYERS.indexOf(known.layer),
@@ -70,5 +72,12 @@ export function failingInKernel({ probe }: KernelProbe, table: number, known: Kn
     argv: known.argv,
     env: known.env,
     standard: known.standard,
-  }).failing;
+  });
+  return { failing, denies };
+}
+
+/** The same by TypeScript. */
+export function deniedByTable(table: Uint8Array, known: KnownCall): Denied {
+  const { failing, denies } = verdictOf(table, known);
+  return { failing, denies };
 }

@@ -76,7 +76,7 @@ __noinline int connect__may_match(struct call_state *c)
 	v->table = c->table;
 	v->directory = v->dots = 0;
 	v->layer = LAYER_NONE;
-	bool passes = verdict__passes();
+	bool passes = verdict__passes(ASKS_ALL);
 	if (v->kind == VERDICT_FIRST_CONNECT + CONNECT_UNIX && v->is_odd)
 		return 1;
 	c->failing = v->failing;

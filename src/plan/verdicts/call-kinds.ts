@@ -126,6 +126,7 @@ export const variableOf = (judged: Judged): string | undefined =>
   judged.startsWith(VARIABLE) ? judged.slice(VARIABLE.length) : undefined;
 /** An ancestor by its number, of which 1 is the parent: `inner`: the container has no such one where its parent is out of scope. */
 export type AncestorJudged = `${'' | 'inner '}ancestor ${number}` | typeof ANY_ANCESTOR;
+export const isAncestor = (judged: Judged): boolean => judged.includes('ancestor');
 /** Any ancestor that is the container's. */
 export const ANY_ANCESTOR = 'any inner ancestor';
 export const ancestorAt = (level: number, inner: boolean): AncestorJudged =>

@@ -1,6 +1,7 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { ARGV_TEXTS, OPEN_ACCESSES } from './call-kinds.ts';
+import { ARGV_TEXTS } from './call-kinds.ts';
 import { FORMS, PROGRAM_FORMS } from './form-tests.ts';
+import { SETTLED } from './settled.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES, VERDICT_KINDS, VERDICT_MACHINES } = LIMITS;
 const { VERDICT_LEVELS, VERDICT_NUMBERS } = LIMITS;
@@ -41,26 +42,23 @@ export const TABLE = (() => {
   const starts = 0;
   const programs = starts + VERDICT_MACHINES * 4;
   const certain = programs + 4;
-  const denying = certain + 4;
-  const denyingConnects = denying + 4;
-  const denyingOpens = denyingConnects + 4;
-  const denyingChanges = denyingOpens + OPEN_ACCESSES * 4;
-  const denyingCalls = denyingChanges + 4;
-  const dots = denyingCalls + 4;
+  const dots = certain + 4;
   const names = dots + 4;
   const numbers = names + 4;
   const argv = numbers + 4;
   const ancestors = argv + 4;
   const numberOf = ancestors + 4;
+  const askedWithin = numberOf + VERDICT_NUMBERS * 4;
+  const denying = askedWithin + TEXTS * 4;
+  const variables = denying + VERDICT_KINDS * 4;
   // Numbers of 64 bits.
-  const variables = numberOf + VERDICT_NUMBERS * 4;
   const bounds = Math.ceil((variables + VERDICT_VARIABLES * VARIABLE_BYTES) / 8) * 8;
   const below = bounds + VERDICT_NUMBERS * 8;
   const above = below + VERDICT_NUMBERS * MASK_BYTES;
   const may = above + VERDICT_NUMBERS * MASK_BYTES;
   const failures = may + MASK_BYTES;
-  const early = failures + VERDICT_CERTAIN * MASK_BYTES;
-  const within = early + MASK_BYTES;
+  const settled = failures + VERDICT_CERTAIN * MASK_BYTES;
+  const within = settled + SETTLED.length * MASK_BYTES;
   const kinds = within + TEXTS * VERDICT_WITHIN * 2 * MASK_BYTES;
   const forms = kinds + VERDICT_KINDS * MASK_BYTES;
   const programForms = forms + FORMS.length * MASK_BYTES;
@@ -81,7 +79,7 @@ export const TABLE = (() => {
   const sets = {
     may,
     failures,
-    early,
+    settled,
     within,
     kinds,
     forms,
@@ -98,11 +96,8 @@ export const TABLE = (() => {
     starts,
     programs,
     certain,
+    askedWithin,
     denying,
-    denyingConnects,
-    denyingOpens,
-    denyingChanges,
-    denyingCalls,
     dots,
     names,
     numbers,

@@ -10,12 +10,8 @@ import { withoutCovered, withoutFiles, withoutNames, type Clause } from './conju
 import {
   ALL_KINDS,
   ANY_PATH,
-  CONNECT_KINDS,
   EXEC_KINDS,
   deniableAmong,
-  deniedAccessesAmong,
-  deniesCallsAmong,
-  deniesChangesAmong,
   isDeniable,
   isJudged,
   kindsOfEvents,
@@ -45,14 +41,6 @@ export interface CertainRule {
   readonly failures: readonly Clause[];
   /** What it certainly matches is denied: programs are ended before their first instruction, other calls are refused. */
   readonly denies: boolean;
-  /** Whether these can be connections. */
-  readonly deniesConnects: boolean;
-  /** For which accesses opens are denied, as bits (deniedAccessesAmong). */
-  readonly deniedOpens: number;
-  /** Whether it denies changes of names, modes or owners. */
-  readonly deniesChanges: boolean;
-  /** Whether it denies calls by who makes them. */
-  readonly deniesCalls: boolean;
 }
 
 /** Limit over all rules before covered clauses are removed, which takes time quadratic in their number. */
@@ -219,10 +207,6 @@ function certainRuleOf(
     name,
     failures: denies ? failuresAmong(failures, withSecondPaths(deniedKinds)) : failures,
     denies,
-    deniesConnects: (deniedKinds & CONNECT_KINDS) !== NO_KINDS,
-    deniedOpens: deniedAccessesAmong(deniedKinds),
-    deniesChanges: deniesChangesAmong(deniedKinds),
-    deniesCalls: deniesCallsAmong(deniedKinds),
   };
 }
 

@@ -3,15 +3,17 @@ import { encodeText } from '../../shared/text.ts';
 import type { Steps } from '../../shared/turns.ts';
 import type { Automaton } from './automaton.ts';
 import {
+  ALL_KINDS,
   ancestorAt,
   ANY_ANCESTOR,
   ARGV_TEXTS,
   eachKind,
+  isAncestor,
   NO_KINDS,
-  OPEN_ACCESSES,
   VARIABLE,
   variableOf,
   type Judged,
+  type Kinds,
   type Variable,
 } from './call-kinds.ts';
 import type { Clause, FileTest, Literal } from './conjunctions.ts';
@@ -20,6 +22,7 @@ import { MASK_BYTES, NAMES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
 import { boundsOf, isOfBound } from './number-tests.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
 import type { CertainRule } from './rule-clauses.ts';
+import { IS_AFTER, SETTLED } from './settled.ts';
 
 const { VERDICT_LEVELS, VERDICT_MASKS, VERDICT_NUMBERS, VERDICT_SEEN, VERDICT_WITHIN } = LIMITS;
 
@@ -189,6 +192,11 @@ export class TableWriter {
     // Of numbers without a comparison all clauses can hold.
     this.#bytes.fill(0xff, TABLE.within, TABLE.kinds);
     for (const [text, judged] of this.#texts.entries()) {
+      const asked = own.reduce(
+        (bits, { key }, bit) => (this.#isAsked(judged, key) ? bits | (1 << bit) : bits),
+        0,
+      );
+      this.#view.setUint32(TABLE.askedWithin + 4 * text, asked, true);
       for (const [bit, { key, negated }] of own.entries()) {
         for (const found of [0, 1]) {
           const mask = this.#maskOfLiterals((literal) =>
@@ -203,28 +211,33 @@ export class TableWriter {
     }
   }
 
+  /** Whether a clause compares this in this way. */
+  #isAsked(judged: Judged, key: string): boolean {
+    return this.#clauses.some(({ literals }) =>
+      literals.some((literal) => literal.judged === judged && literal.test.key === key),
+    );
+  }
+
   /** Which clauses say that a rule may match, and which that it may fail. */
   #setAnswers(): void {
     const { may, certain } = this.#parts;
     this.#view.setUint32(TABLE.certain, certain.length, true);
-    const setRules = (at: number, is: (rule: CertainRule) => boolean): void => {
-      const bits = certain.reduce((all, rule, n) => (is(rule) ? all | (1 << n) : all), 0);
-      this.#view.setUint32(at, bits, true);
-    };
-    setRules(TABLE.denying, ({ denies }) => denies);
-    setRules(TABLE.denyingConnects, ({ deniesConnects }) => deniesConnects);
-    setRules(TABLE.denyingChanges, ({ deniesChanges }) => deniesChanges);
-    setRules(TABLE.denyingCalls, ({ deniesCalls }) => deniesCalls);
-    for (let access = 0; access < OPEN_ACCESSES; access++)
-      setRules(
-        TABLE.denyingOpens + 4 * access,
-        ({ deniedOpens }) => ((deniedOpens >> access) & 1) === 1,
-      );
-    this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
-    this.#bytes.set(
-      this.#maskOf(({ literals }) => !literals.some(({ judged }) => isLate(judged))),
-      TABLE.early,
+    const denied = certain.map(({ denies, failures }) =>
+      denies ? ALL_KINDS & ~alwaysAmong(failures) : NO_KINDS,
     );
+    for (const [kind, bit] of eachKind()) {
+      const bits = denied.reduce(
+        (all, kinds, n) => ((kinds & bit) !== NO_KINDS ? all | (1 << n) : all),
+        0,
+      );
+      this.#view.setUint32(TABLE.denying + 4 * kind, bits, true);
+    }
+    this.#bytes.set(this.#maskOfRange(0, may.length), TABLE.may);
+    for (const [at, stage] of SETTLED.entries())
+      this.#bytes.set(
+        this.#maskOf(({ literals }) => !literals.some(IS_AFTER[stage])),
+        TABLE.settled + at * MASK_BYTES,
+      );
     let from = may.length;
     for (const [rule, { failures }] of certain.entries()) {
       const mask = this.#maskOfRange(from, from + failures.length);
@@ -341,12 +354,12 @@ const SEEN_PLACES: readonly (readonly [Place, number])[] = [
   ),
 ];
 
-const isAncestor = (judged: Judged): boolean => judged.includes('ancestor');
-/** What of a program that is run is only looked at where a rule that denies depends on it. */
-const isLate = (judged: Judged): boolean =>
-  isAncestor(judged) ||
-  variableOf(judged) !== undefined ||
-  (ARGV_TEXTS as readonly string[]).includes(judged);
+/** The kinds for which one of them holds whatever else is known of the call. */
+const alwaysAmong = (clauses: readonly Clause[]): Kinds =>
+  clauses.reduce(
+    (all, { kinds, literals }) => (literals.length === 0 ? all | kinds : all),
+    NO_KINDS,
+  );
 
 /** Of the calls with these forms: a program that is run opens no file. */
 const formsOf = ({ judged }: FormTest): 'file' | 'program' =>

@@ -12,6 +12,7 @@ import {
 import type { ConnectKind } from './connect-kinds.ts';
 import { NUMBERS } from './number-tests.ts';
 import { MACHINES, PATH_MACHINES, type Machine } from './path-tests.ts';
+import { SETTLED, type SettledStage } from './settled.ts';
 import { isWayEvent, type WayKind } from './ways.ts';
 
 /** A call as the kernel knows it, and the path of it that is judged. */
@@ -81,6 +82,8 @@ export interface Verdict {
   readonly passes: boolean;
   /** Bit n: the table's nth certain rule may fail; so do all numbers that are no rule's. */
   readonly failing: number;
+  /** Bit n: that rule denies such a call, and certainly matches it. */
+  readonly denies: number;
 }
 
 /** Every rule may fail. */
@@ -91,7 +94,7 @@ export const ALL_FAILING = 0xffff_ffff;
  * if one of its paths passes, and a rule certainly matches it if it may fail for none of them.
  */
 export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
-  const left = new Left(table, TABLE.kinds + kindIndex(call) * MASK_BYTES);
+  const left = new Left(table, kindIndex(call));
   const form = isExec(call.event) ? (call.standard ?? 0) : formNumber(call);
   left.narrow(TABLE.forms + form * MASK_BYTES);
   const { path, program } = call;
@@ -118,12 +121,17 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   }
   if (call.thread !== undefined) left.narrowByName(call.thread, ROW.thread);
   // The hooks that deny look at these: the ancestors of a program that is run, or of what makes a call on a file.
-  if (call.event !== 'connect' && program !== undefined && left.hasPrograms && left.mayDeny) {
-    if (isExec(call.event)) {
-      if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
+  if (
+    call.event !== 'connect' &&
+    program !== undefined &&
+    left.hasPrograms &&
+    left.mayDenyAfter('program')
+  ) {
+    if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
+    if (!isExec(call.event) || left.mayDenyAfter('words')) {
       if (call.env !== undefined) left.narrowByVariables(call.env);
+      left.narrowByAncestors(program.ancestors ?? []);
     }
-    left.narrowByAncestors(program.ancestors ?? []);
   }
   // A program that is run has no path but its own, and a connect has none unless to a unix socket. Of a call that is judged by who
   // makes it, none is looked at.
@@ -132,7 +140,8 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     isExec(call.event) ||
     isWayEvent(call.event) ||
     ('end' in call && call.end !== 'unix');
-  return { passes: left.passes, failing: isComplete ? left.failing : ALL_FAILING };
+  const failing = isComplete ? left.failing : ALL_FAILING;
+  return { passes: left.passes, failing, denies: (~failing & left.denying) >>> 0 };
 }
 
 /** Whether a rule can match the call by this path. */
@@ -145,10 +154,14 @@ class Left {
   readonly #view: DataView;
   readonly #words: number[];
 
-  constructor(table: Uint8Array, at: number) {
+  /** The rules that deny, as bits, that can be certain of such a call. */
+  readonly denying: number;
+
+  constructor(table: Uint8Array, kind: number) {
     this.#table = table;
     this.#view = new DataView(table.buffer, table.byteOffset, table.byteLength);
-    this.#words = [...table.subarray(at, at + MASK_BYTES)];
+    this.#words = [...this.#setAt(TABLE.kinds + kind * MASK_BYTES)];
+    this.denying = this.#view.getUint32(TABLE.denying + 4 * kind, true);
   }
 
   /** Whether a rule may match. */
@@ -165,16 +178,15 @@ class Left {
     return bits >>> 0;
   }
 
-  /** Whether a rule that denies can still be certain, whatever the words, the environment and the ancestors are. */
-  get mayDeny(): boolean {
-    const denying = this.#view.getUint32(TABLE.denying, true);
-    const early = this.#setAt(TABLE.early);
+  /** Whether a rule that denies can still be certain, whatever is looked at after this stage. */
+  mayDenyAfter(stage: SettledStage): boolean {
+    const settled = this.#setAt(TABLE.settled + SETTLED.indexOf(stage) * MASK_BYTES);
     for (let rule = 0; rule < LIMITS.VERDICT_CERTAIN; rule++) {
       const failures = this.#setAt(TABLE.failures + rule * MASK_BYTES);
       const fails = this.#words.some(
-        (bits, byte) => (bits & (failures[byte] ?? 0) & (early[byte] ?? 0)) !== 0,
+        (bits, byte) => (bits & (failures[byte] ?? 0) & (settled[byte] ?? 0)) !== 0,
       );
-      if (((denying >> rule) & 1) === 1 && !fails) return true;
+      if (((this.denying >> rule) & 1) === 1 && !fails) return true;
     }
     return false;
   }
@@ -230,7 +242,7 @@ class Left {
           this.narrow(TABLE.noAncestor + level * MASK_BYTES);
         return;
       }
-      const byThis = new Left(this.#table, TABLE.metByNone);
+      const byThis = new Left(this.#table, 0);
       byThis.#words.fill(0xff);
       if (one.loads === false) byThis.narrow(TABLE.metWithoutLoads);
       for (const [place, set] of this.#ancestorSets(one)) {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import {
+  denyingIn,
   DeniedRecords,
   digestOfTable,
   type DeniedRecord,
@@ -12,6 +13,7 @@ import {
 import { liftPinned } from '../../../src/agent/pinned-lift.ts';
 import { StoredLifts } from '../../../src/agent/stored-lifts.ts';
 import type { PinnedMaps } from '../../../src/host/pinned-programs.ts';
+import { eachKind } from '../../../src/plan/verdicts/call-kinds.ts';
 import { TABLE } from '../../../src/plan/verdicts/layout.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { verdictTable } from '../../support/verdict-table.ts';
@@ -63,14 +65,17 @@ function world() {
     allowRules: (number, rules) => {
       const { bytes } = tables.get(number)!;
       const view = new DataView(bytes.buffer, bytes.byteOffset);
-      view.setUint32(TABLE.denying, view.getUint32(TABLE.denying, true) & ~rules, true);
+      for (const [kind] of eachKind()) {
+        const at = TABLE.denying + 4 * kind;
+        view.setUint32(at, view.getUint32(at, true) & ~rules, true);
+      }
     },
   };
   /** Which rules deny in a container. */
   const denies = (cgroupId: number): readonly string[] => {
     const table = tables.get(told.get(cgroupId)!);
     if (table === undefined) return [];
-    const bits = new DataView(table.bytes.buffer).getUint32(TABLE.denying, true);
+    const bits = denyingIn(table.bytes);
     return table.rules.filter((_, bit) => ((bits >>> bit) & 1) === 1).sort();
   };
   return { maps, record, denies, told, tables };
