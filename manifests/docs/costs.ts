@@ -56,6 +56,8 @@ export interface EnforceResults {
     readonly call: keyof typeof DENIABLE;
     readonly bareNs: number;
     readonly noiseNs: number;
+    /** Hooks for connects at another cgroup alone. */
+    readonly hookedAddedNs: number;
     readonly watchedAddedNs: number;
     readonly denyingAddedNs: number;
     readonly outsideAddedNs: number;
@@ -198,6 +200,7 @@ function denial({ rows, opensAreNotRefused }: EnforceResults): string {
       'call',
       'without',
       'differs by',
+      'hooks elsewhere alone',
       'watched',
       'and rules deny',
       'not watched',
@@ -210,6 +213,7 @@ function denial({ rows, opensAreNotRefused }: EnforceResults): string {
         DENIABLE[row.call],
         time(row.bareNs),
         time(row.noiseNs),
+        signed(row.hookedAddedNs),
         signed(row.watchedAddedNs),
         isKnown ? signed(row.denyingAddedNs) : '',
         signed(row.outsideAddedNs),

@@ -1,6 +1,8 @@
 // npm run bench enforce: what rules that deny add to calls that they allow. The same calls without a probe; watched by all default
-// rules; the same, of which those from ERROR up deny; and of a process in no container, with and without denial beside it. Each in
+// rules; the same, of which those from ERROR up deny; and of a process in no container, with and without denial beside it, and with
+// nothing but hooks for connects at another cgroup (hooked), whose cost is the kernel's own. Each in
 // mount and pid namespaces of its own, as in a container, with a usual environment.
+// In a guest (enforce-guest.ts) the results are printed.
 import { execFile } from 'node:child_process';
 import { mkdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -14,19 +16,20 @@ import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
 import { STANDARD_PROGRAMS } from '../support/kernel-probe.ts';
 import { CONTAINER } from '../support/rules-subject.ts';
 import { verdictTable } from '../support/verdict-table.ts';
-import { machine } from './event-records.ts';
+import { machine } from './machine.ts';
 import { BenchRoot } from './root.ts';
 
 const run = promisify(execFile);
 const [, , work = ''] = process.argv;
-const ROUNDS = 6;
+const { BENCH_ROUNDS: rounds = '6', BENCH_PRINT: print } = process.env;
+const ROUNDS = Number(rounds);
 const FILE = 'test/bench/results/enforce.json';
 const HIERARCHY = detectHierarchy('v2');
 const CGROUP = join(HIERARCHY.mountPoint, `varvel-bench-${process.pid}`);
 const TABLE = 1;
 const ROOT = new BenchRoot(work);
 const CALLS = ['openClose', 'sendto', 'connect', 'forkExec'] as const;
-const WAYS = ['bare', 'outside', 'outsideDenying', 'watched', 'denying'] as const;
+const WAYS = ['bare', 'hooked', 'outside', 'outsideDenying', 'watched', 'denying'] as const;
 type Way = (typeof WAYS)[number];
 type Measured = Readonly<Record<(typeof CALLS)[number] | 'denied', number>>;
 
@@ -77,6 +80,10 @@ async function withProbe(way: Exclude<Way, 'bare'>): Promise<Measured> {
     bulkRingBytes: 1 << 26,
   });
   try {
+    if (way === 'hooked') {
+      probe.denyConnects(CGROUP);
+      return await measure();
+    }
     const { hooks, masks } = kernelPlanFor(ruleSet!);
     probe.setMasks(masks);
     const known = new Set(probe.programs());
@@ -109,8 +116,9 @@ const loadAverage = loadavg()
 mkdirSync(CGROUP);
 try {
   await ROOT.mount();
-  const rounds: Record<Way, Measured[]> = {
+  const all: Record<Way, Measured[]> = {
     bare: [],
+    hooked: [],
     outside: [],
     outsideDenying: [],
     watched: [],
@@ -122,17 +130,18 @@ try {
       const expected = way === 'denying' ? 2 : 0;
       if (measured.denied !== expected)
         throw new Error(`${way}: ${measured.denied} of 2 calls were denied, not ${expected}`);
-      rounds[way].push(measured);
+      all[way].push(measured);
     }
     console.log(`round ${round + 1} of ${ROUNDS}`);
   }
   const rows = CALLS.map((call) => {
-    const of = (way: Way): readonly number[] => rounds[way].map((one) => one[call]);
+    const of = (way: Way): readonly number[] => all[way].map((one) => one[call]);
     const added = (way: Way, to: Way): number => Math.round(median(of(way)) - median(of(to)));
     return {
       call,
       bareNs: Math.round(median(of('bare'))),
       noiseNs: Math.round(spread(of('bare'))),
+      hookedAddedNs: added('hooked', 'bare'),
       watchedAddedNs: added('watched', 'bare'),
       denyingAddedNs: added('denying', 'watched'),
       outsideAddedNs: added('outside', 'bare'),
@@ -148,8 +157,10 @@ try {
     ...(noOpens === undefined ? {} : { opensAreNotRefused: noOpens }),
     rows,
   };
-  writeFileSync(FILE, `${JSON.stringify(results, null, 2)}\n`);
-  console.log(`written to ${FILE}`);
+  if (print === undefined) {
+    writeFileSync(FILE, `${JSON.stringify(results, null, 2)}\n`);
+    console.log(`written to ${FILE}`);
+  } else console.log(`${print}${JSON.stringify(results)}`);
 } finally {
   rmdirSync(CGROUP);
   await ROOT.unmount();

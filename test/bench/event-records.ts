@@ -1,5 +1,4 @@
 // Events as the probe writes them, the same in every run: for benchmarks of what is done with them.
-import { cpus, release } from 'node:os';
 import { FILE_FLAGS, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import { buildRecord } from '../unit/events/record-builder.ts';
 import { makeProcess } from '../support/rules-subject.ts';
@@ -103,11 +102,3 @@ export const PROCESSES = NAMES.map((name, index) =>
     parent: makeProcess({ pid: 50, image: { name: 'containerd-shim' }, inScope: false }),
   }),
 );
-
-/** For results: what they were measured on. */
-export const machine = (): Record<string, unknown> => ({
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
-  kernel: release(),
-  node: process.version,
-});

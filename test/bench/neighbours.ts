@@ -12,7 +12,7 @@ import {
 } from '../support/hostile-attacks.ts';
 import { missingSteps, Neighbours, rowOf, type Outcome } from '../support/neighbours.ts';
 import type { Latencies } from '../support/quiet-app.ts';
-import { machine } from './event-records.ts';
+import { machine } from './machine.ts';
 
 /** The quiet app alone, before each attack: 100 lines. */
 const USUAL_MS = 5000;

@@ -14,7 +14,7 @@ import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { writeConfig } from '../support/e2e-config.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 import { FALCO_RULE_FILES } from '../support/falco.ts';
-import { machine } from './event-records.ts';
+import { machine } from './machine.ts';
 import { cpuMs, timeMs } from './process.ts';
 import { SHIPPED_NODE_FLAGS } from './shipped.ts';
 

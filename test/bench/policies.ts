@@ -11,7 +11,8 @@ import { readRuleFile } from '../../src/rules/loader/load.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { recordBytes } from '../unit/events/record-builder.ts';
 import { CONTAINER, makeEvent, makeSubject, openForRead } from '../support/rules-subject.ts';
-import { EVENTS, HOT, machine, median, PROCESSES, records } from './event-records.ts';
+import { EVENTS, HOT, median, PROCESSES, records } from './event-records.ts';
+import { machine } from './machine.ts';
 
 const CONTAINERS = 1000;
 const ROUNDS = 15;

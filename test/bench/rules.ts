@@ -8,16 +8,8 @@ import type { Subject } from '../../src/rules/subject.ts';
 import { recordBytes } from '../unit/events/record-builder.ts';
 import { falcoRuleSources } from '../support/falco.ts';
 import { CONTAINER, makeEvent, makeSubject } from '../support/rules-subject.ts';
-import {
-  EVENTS,
-  FOLDERS,
-  HOT,
-  machine,
-  median,
-  PROCESSES,
-  records,
-  sequence,
-} from './event-records.ts';
+import { EVENTS, FOLDERS, HOT, median, PROCESSES, records, sequence } from './event-records.ts';
+import { machine } from './machine.ts';
 
 const ROUNDS = 25;
 

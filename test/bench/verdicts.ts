@@ -7,7 +7,7 @@ import { startDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
 import { execInContainer, runContainer } from '../support/e2e-docker.ts';
 import { FALCO_RULE_FILES } from '../support/falco.ts';
-import { machine } from './event-records.ts';
+import { machine } from './machine.ts';
 
 const FILE = 'test/bench/results/verdicts.json';
 const OPENS = ['open', 'openat', 'openat2', 'creat'];

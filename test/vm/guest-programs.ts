@@ -32,6 +32,8 @@ export function prepareGuests(): void {
     const one = ['-static', '-O1', '-pthread', '-o', join(CACHE, name), `test/support/${name}.c`];
     run(`${name}.c does not compile`, 'gcc', one, root);
   }
+  const bench = ['-static', '-O2', '-o', join(CACHE, 'syscalls'), 'test/bench/syscalls.c'];
+  run('syscalls.c does not compile', 'gcc', bench, root);
   rmSync(BUNDLE, { recursive: true, force: true });
   run('The bundle cannot be made', 'bash', ['manifests/bundle.sh', BUNDLE], root);
   rmSync(COMPILED, { recursive: true, force: true });
@@ -60,6 +62,16 @@ export function prepareGuests(): void {
       join(REPOSITORY, 'test/e2e/attacks', source),
       join(COMPILED, 'test/e2e/attacks', source),
     );
+}
+
+/** A guest's command that runs a program of test/bench with these variables, and a working directory as its argument. */
+export function guestBench(name: string, variables: Readonly<Record<string, string>>): string {
+  const set = Object.entries(variables).map(([variable, value]) => `${variable}='${value}'`);
+  return [
+    'work=$(mktemp -d)',
+    `cp ${join(CACHE, 'syscalls')} "$work/syscalls"`,
+    `${set.join(' ')} exec node ${join(COMPILED, 'test/bench', `${name}.js`)} "$work"`,
+  ].join('\n');
 }
 
 /** A guest's command (see runInGuest) that runs these files of test/vm/guest with node:test. */

@@ -22,6 +22,8 @@ export interface GuestOptions {
   readonly command: string;
   /** PID 1 is this machine's systemd (cgroups are v2 then), and /etc, /opt, /usr/local and /var can be written to. */
   readonly systemd?: boolean;
+  /** Its clock counts instructions, 1 ns each, on one processor: what it measures depends on nothing else. */
+  readonly countsInstructions?: boolean;
 }
 
 /** How it ended. */
@@ -80,14 +82,15 @@ function packGuest({ kernel, command }: GuestOptions): Buffer {
 }
 
 function qemuArguments(options: GuestOptions, initramfs: string, exitCode: string): string[] {
-  const { kernel, cgroups } = options;
+  const { kernel, cgroups, countsInstructions = false } = options;
+  const counting = ['-accel', 'tcg,thread=single,tb-size=512', '-icount', 'shift=0,sleep=off'];
+  const usual = ['-accel', hasHardwareKvm() ? 'kvm' : 'tcg,thread=multi,tb-size=512'];
   return [
-    '-accel',
-    hasHardwareKvm() ? 'kvm' : 'tcg,thread=multi,tb-size=512',
+    ...(countsInstructions ? counting : usual),
     '-cpu',
     'max',
     '-smp',
-    '2',
+    countsInstructions ? '1' : '2',
     '-m',
     MEMORY,
     '-nodefaults',
