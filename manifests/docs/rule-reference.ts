@@ -59,7 +59,7 @@ function section(documented: DocumentedRule, rules: DefaultRules): string {
   const without = leftOut(condition);
   return [
     `## ${rule.name}`,
-    `**${rule.priority}**, ${isOff ? 'off' : 'on'} as shipped. ${kinds}.${attack === '' ? '' : ` ATT&CK: ${attack}.`} [When it fires](RUNBOOK.md#${anchor(rule.name)}).`,
+    `**${rule.priority}**, ${isOff ? 'off' : 'on'} as shipped. Tags: ${kinds}.${attack === '' ? '' : ` ATT&CK: ${attack}.`} [When it fires](RUNBOOK.md#${anchor(rule.name)}).`,
     sees.trim().replaceAll(/\s+/g, ' '),
     [
       `- Events: ${[...rule.events].sort().map(code).join(', ')}.`,

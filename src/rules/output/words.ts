@@ -41,6 +41,9 @@ const OF_RUNTIME: Repeated = {
 /** As Falco, these fields say so in words. */
 const NO_NAME: Repeated = { beside: [], reads: [], isRepeated: (value) => value === '<NA>' };
 
+/** There is none. */
+const NO_TERMINAL: Repeated = { beside: [], reads: [], isRepeated: (value) => Number(value) === 0 };
+
 /** All arguments of a call, its result the first of them. */
 const OF_ARGUMENTS: Repeated = {
   beside: ['evt.args'],
@@ -79,6 +82,7 @@ const REPEATED: Readonly<Record<string, readonly Repeated[]>> = {
   'proc.pcmdline': [OF_RUNTIME, sameAs('proc.cmdline')],
   'proc.pexe': [OF_RUNTIME],
   'proc.pexepath': [OF_RUNTIME, sameAs('proc.exepath')],
+  'proc.tty': [NO_TERMINAL],
   'user.name': [NO_NAME],
   'user.loginname': [NO_NAME],
   'group.name': [NO_NAME],

@@ -125,6 +125,17 @@ describe('O5 short outputs', () => {
     assert.match(text(output, of(77)), /uid=77$/);
   });
 
+  test('leave out the terminal where there is none', () => {
+    const output = 'a | terminal=%proc.tty';
+    const of = (tty: number) => outputOf(output, { ...read, process: makeProcess({ tty }) });
+    assert.deepEqual([of(0).text, of(0).fields], ['a |', {}]);
+    assert.deepEqual(
+      [of(34816).text, of(34816).fields],
+      ['a | terminal=34816', { 'proc.tty': 34816 }],
+    );
+    assert.deepEqual(outputOf(output, read, 'falco').fields['proc.tty'], read.process.tty);
+  });
+
   test('keep a parent from outside that is no container runtime', () => {
     const intruder = makeProcess({
       inScope: false,
