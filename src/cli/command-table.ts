@@ -249,7 +249,7 @@ export const COMMANDS = {
     examples: [
       ['cf logs shop --recent | varvel report --from cf -o shop.html', 'what just happened'],
       [
-        'varvel report --from syslog --id 01M89SH6AYDZ8GZJ2XWGYVDSJS -o it.html drain.log',
+        'varvel report --from syslog --id 01M89SH6AYDZ8GZJ2XWG -o it.html drain.log',
         'around one detection',
       ],
       [

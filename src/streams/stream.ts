@@ -4,7 +4,7 @@ import type { SpooledCounters } from './spool/spooled-stream.ts';
 /** A detection on its way out: numbered, and named for the operator and the tenant alike. */
 export interface Delivery {
   readonly detection: Detection;
-  /** Unique per detection: ULID-like, sortable by time. */
+  /** Unique per detection: sortable by time. */
   readonly id: string;
   /**
    * Running number from 1, per app instance on this host (per container if the runtime knows no instance). That is the unit of

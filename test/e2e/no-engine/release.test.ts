@@ -26,7 +26,7 @@ const DEBIAN = '7.8.9~rc.1';
 const USER = 2000;
 const CHART = 'manifests/helm/varvel/Chart.yaml';
 const LINE =
-  'Warning [app=shop rule="Sensitive file read" container=shop id=01M8Q12QVX3GPTZC8S1RJ6WJ04 seq=2 incident=k3zq81vd lineage="cat(13)<node(1)"] file=/etc/shadow command=cat /etc/shadow exe=/usr/bin/cat';
+  'Warning [app=shop rule="Sensitive file read" container=shop id=01M8Q12QVX3GPTZC8S1R seq=2 incident=k3zq81vd lineage="cat(13)<node(1)"] file=/etc/shadow command=cat /etc/shadow exe=/usr/bin/cat';
 
 const folder = temporaryFolder('varvel-releases-');
 const clone = join(folder, 'clone');

@@ -111,7 +111,7 @@ test('ids are unique and sort by time; numbers count per app instance', async ()
     [1, 2, 3, 1, 1, 1],
   );
   assert.equal(new Set(stream.taken.map(({ id }) => id)).size, 6);
-  for (const { id } of stream.taken) assert.match(id, /^[0-9A-HJKMNP-TV-Z]{26}$/);
+  for (const { id } of stream.taken) assert.match(id, /^[0-9A-HJKMNP-TV-Z]{20}$/);
   assert.ok(stream.taken.every(({ hostname }) => hostname === 'cell-1'));
 });
 
