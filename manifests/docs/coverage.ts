@@ -6,7 +6,7 @@ import type { FieldDefinition } from '../../src/rules/fields/field.ts';
 import { EVENT_NAMES, EVENT_TABLE } from '../../src/events/table.gen.ts';
 import type { EventName } from '../../src/events/table.gen.ts';
 import type { AttackRow, ImpossibleRow } from '../../test/e2e/attacks/row.ts';
-import type { LineLengths } from '../../test/e2e/attacks/line-lengths.ts';
+import { MOST, type LineLengths } from '../../test/e2e/attacks/line-lengths.ts';
 import type { Denial, DeniedRun } from '../../test/e2e/attacks/denied.ts';
 import type { DefaultRules } from './default-rules.ts';
 import { anchor, code, fill, table } from './markdown.ts';
@@ -188,7 +188,8 @@ function attackCounts({ rows, impossible }: Attacks): string {
 function lineLengths({ lines, text, json }: LineLengths): string {
   return [
     `They make ${lines} lines of default rules. A line of text has ${text.median} bytes in the median and ${text.longest} at most, one of JSON`,
-    `${json.median} and ${json.longest.toLocaleString('en')}.`,
+    `${json.median} and ${json.longest.toLocaleString('en')}. \`npm run attacks\` fails if a median is above ${MOST.text.median} or ${MOST.json.median}, or a line of JSON has more`,
+    `than ${MOST.json.longest.toLocaleString('en')} bytes.`,
   ].join('\n');
 }
 

@@ -49,36 +49,40 @@ function appMembers(
 /**
  * A detection as Falco's JSON (`time`, `rule`, `priority`, `source`, `hostname`, `output`, `output_fields`,
  * `tags`) plus `app`, `lineage`, `incident`, `id` and `seq`; at most `maxBytes` (from 3840) bytes, in one line. Beyond
- * LONG_LINE_BYTES, `output` has only the start of values that `output_fields` has whole. A line that had to be
+ * LONG_LINE_BYTES, `output` has only the start of long commands, and beyond TOO_LONG_LINE_BYTES of all long values, as far as
+ * `output_fields` has them whole. A line that had to be
  * cut has `truncated: true`: `output` and the longest fields end with `…` then, and, when even short forms
  * are too many, the last fields and tags are left out.
  */
 export function formatJson(delivery: Delivery, maxBytes: number): string {
-  const { detection } = delivery;
-  const { outputFields } = detection;
+  const { outputFields } = delivery.detection;
   const output = outputText(delivery);
+  let around: ((output: string) => string) | undefined;
+  const inFull = (text: string): string => (around ??= fullForm(delivery))(text);
   // Nothing shrinks when it is encoded: do not encode in full what cannot fit.
   const raw = rawLength(output, outputFields);
-  const whole = raw > maxBytes ? undefined : formatFull(delivery, output);
+  const whole = raw > maxBytes ? undefined : inFull(output);
   const size = whole === undefined ? raw : bytesOf(whole);
   if (whole !== undefined && size <= Math.min(LONG_LINE_BYTES, maxBytes)) return whole;
-  const brief = briefOutput(output, outputFields, size - LONG_LINE_BYTES);
+  const brief = briefOutput(output, outputFields, size);
   if (rawLength(brief, outputFields) > maxBytes) return formatShortJson(delivery, maxBytes);
-  const full = brief === output && whole !== undefined ? whole : formatFull(delivery, brief);
+  const full = brief === output && whole !== undefined ? whole : inFull(brief);
   return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes);
 }
 
-function formatFull(delivery: Delivery, output: string): string {
+/** Makes the whole line of an output. All else is encoded once. */
+function fullForm(delivery: Delivery): (output: string) => string {
   const { detection } = delivery;
   const { container } = detection;
   const app = appMembers(container, escapeJson);
-  return object([
+  const before = [
     member('time', escapeJson(isoTime(detection.timeNs))),
     member('rule', escapeJson(detection.rule)),
     member('priority', escapeJson(detection.priority)),
     member('source', escapeJson(detection.source)),
     member('hostname', escapeJson(delivery.hostname)),
-    member('output', escapeJson(output)),
+  ];
+  const after = [
     member(
       'output_fields',
       object(
@@ -94,7 +98,8 @@ function formatFull(delivery: Delivery, output: string): string {
     member('id', escapeJson(delivery.id)),
     member('seq', escapeJson(delivery.seq)),
     ...(detection.truncated === true ? [member('truncated', 'true')] : []),
-  ]);
+  ];
+  return (output) => object([...before, member('output', escapeJson(output)), ...after]);
 }
 
 function rawLength(output: string, outputFields: Detection['outputFields']): number {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatAttacks, isGood } from './report.ts';
-import { areShort, formatLengths } from './line-lengths.ts';
+import { areShort, formatLengths, MOST } from './line-lengths.ts';
 import type { AttackRow } from './row.ts';
 import { DEFAULT_UPSTREAM, selectRows } from './rows.ts';
 import { runAttacks } from './run-attacks.ts';
@@ -28,7 +28,14 @@ test('each attack trips its rules, in its own container', async (t) => {
   const report = formatAttacks(attacks, impossible, { colour: false });
   assert.ok(isGood(attacks), `\n${report}`);
   for (const line of report.split('\n').filter((it) => /rules: /.test(it))) t.diagnostic(line);
-  assert.ok(run.lengths.lines > 50 && areShort(run.lengths), formatLengths(run.lengths));
+  const { lengths } = run;
+  assert.ok(lengths.lines > 50 && areShort(lengths), formatLengths(lengths));
+  for (const long of [
+    { ...lengths, text: { ...lengths.text, median: MOST.text.median + 1 } },
+    { ...lengths, json: { ...lengths.json, median: MOST.json.median + 1 } },
+    { ...lengths, json: { ...lengths.json, longest: MOST.json.longest + 1 } },
+  ])
+    assert.ok(!areShort(long), 'what is too long is noticed');
 });
 
 test('an action that fails is noticed', async () => {

