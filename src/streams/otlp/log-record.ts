@@ -1,4 +1,5 @@
 import type { Priority } from '../../rules/detection.ts';
+import { wholeOutput } from '../brief-output.ts';
 import { escapeHidden } from '../escape.ts';
 import type { OutgoingLine } from '../receiver.ts';
 import { outputStart } from '../format-json.ts';
@@ -25,6 +26,7 @@ export const SEVERITY: Readonly<Record<Priority, number>> = {
 export function logRecordOf(line: OutgoingLine): LogRecord {
   const { id, incident, priority, rule, seq, text, timeNs } = line;
   const { output, output_fields, source, tags, lineage, truncated } = parseJsonLine(text) ?? {};
+  const fields = isObject(output_fields) ? output_fields : {};
   const own = {
     'log.record.uid': id,
     'security_rule.name': rule,
@@ -35,17 +37,16 @@ export function logRecordOf(line: OutgoingLine): LogRecord {
     'varvel.lineage': lineage,
     'varvel.truncated': truncated,
   };
-  const attributes: KeyValue[] = [
-    ...keyValues(own, ''),
-    ...(isObject(output_fields) ? keyValues(output_fields, 'falco.') : []),
-  ];
+  const attributes: KeyValue[] = [...keyValues(own, ''), ...keyValues(fields, 'falco.')];
   return {
     timeUnixNano: String(timeNs),
     // The kernel's time of the event: that is when it was observed, too.
     observedTimeUnixNano: String(timeNs),
     severityNumber: SEVERITY[priority],
     severityText: priority,
-    body: anyValue(typeof output === 'string' ? messageOf(output, line) : text) ?? {},
+    body:
+      anyValue(typeof output === 'string' ? messageOf(wholeOutput(output, fields), line) : text) ??
+      {},
     attributes,
     eventName: source === 'varvel' ? 'varvel.notice' : 'varvel.detection',
   };

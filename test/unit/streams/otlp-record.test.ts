@@ -75,6 +75,14 @@ test('every part of a line, at its place in the record', () => {
   });
 });
 
+test('a command that a line of JSON has whole in its fields alone is whole in the body', () => {
+  const command = `sh -c ${'x'.repeat(1000)}`;
+  const output = `Shell in an app container | command=${command}`;
+  const line = detectionLine({ output, outputFields: { 'proc.cmdline': command } });
+  assert.match(line.text, /command=sh -c x{58}…"/);
+  assert.equal(plainValue(recordOf(line).record.body), output);
+});
+
 test('severities are those that the log data model gives to syslog’s', () => {
   const found = PRIORITIES.map((priority) => {
     const { record } = recordOf(detectionLine({ priority }));
