@@ -30,7 +30,7 @@ export interface SyslogStreamConfig {
 export interface HttpStreamConfig {
   readonly enabled: boolean;
   readonly audience: 'tenant' | 'operator';
-  readonly format: 'json' | 'text';
+  readonly format: 'falco' | 'json' | 'text';
   readonly address: HttpAddress | undefined;
   /** A unix socket to use instead of the address's host and port. */
   readonly socket: string | undefined;

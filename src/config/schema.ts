@@ -28,6 +28,7 @@ import {
   bytes,
   list,
   FORMATS,
+  HTTP_FORMATS,
   parsedText,
   optionalPath,
   infoOf,
@@ -345,7 +346,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       http: z
         .strictObject({
           ...receiver,
-          format: choice(FORMATS, 'json'),
+          format: choice(HTTP_FORMATS, 'falco'),
           ...request,
           socket: value(
             text('a path').refine(isSocketPath).optional(),

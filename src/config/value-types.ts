@@ -105,6 +105,8 @@ export const list = (expected: string, max: number) =>
 
 /** Formats of lines. */
 export const FORMATS = ['json', 'text'] as const;
+/** The first is for what reads Falco's events. */
+export const HTTP_FORMATS = ['falco', 'json', 'text'] as const;
 
 /** A text that `parse` accepts; for other texts `parse` returns a phrase that says what it must be. */
 export const parsedText = (parse: (text: string) => unknown, expected: string) =>

@@ -63,6 +63,14 @@ export function escapeHidden(text: string): string {
 }
 
 /**
+ * Text in ASCII: hidden characters as `escapeHidden` shows them, and all others beyond ASCII the same way (`\u00e9`). `…`, which
+ * marks what was cut, becomes three dots.
+ */
+export function escapeAscii(text: string): string {
+  return text.replaceAll('…', '...').replace(/[^\x20-\x7e]/gu, toTextEscape);
+}
+
+/**
  * A value for `key=value` in a text line: as it is when it is a plain ASCII name, otherwise escaped and in
  * double quotes, with `\"` for a quote, so that it ends where it seems to end.
  */

@@ -32,19 +32,36 @@ const object = (members: readonly string[]): string => `{${members.join(',')}}`;
 
 const APP_KEYS = ['name', 'guid', 'space', 'org', 'process_type', 'instance', 'sidecar'] as const;
 
-function appMembers(
-  container: Container | undefined,
-  encode: (value: string, key: (typeof APP_KEYS)[number]) => string,
-): string[] {
+type AppKey = (typeof APP_KEYS)[number];
+
+/** What is known of whose container it is. */
+export function appEntries(container: Container | undefined): (readonly [AppKey, string])[] {
   const app = container?.app;
   if (app === undefined) return [];
   const { processType: process_type, ...rest } = app;
   const values = { ...rest, process_type, sidecar: container?.sidecar };
   return APP_KEYS.flatMap((key) => {
     const value = values[key];
-    return value === undefined ? [] : [member(key, encode(value, key))];
+    return value === undefined ? [] : [[key, value] as const];
   });
 }
+
+function appMembers(
+  container: Container | undefined,
+  encode: (value: string, key: AppKey) => string,
+): string[] {
+  return appEntries(container).map(([key, value]) => member(key, encode(value, key)));
+}
+
+/** How `output` is written. */
+export interface OutputForm {
+  /** The time of day that it begins with. */
+  readonly clock: (timeNs: bigint) => string;
+  /** JSON of a text, as `shorten` takes it. */
+  readonly encode: (text: string) => string;
+}
+
+const OWN_FORM: OutputForm = { clock: clockSecond, encode: escapeJson };
 
 /**
  * A detection as Falco's JSON (`time`, `rule`, `priority`, `source`, `hostname`, `output`, `output_fields`,
@@ -54,24 +71,24 @@ function appMembers(
  * cut has `truncated: true`: `output` and the longest fields end with `…` then, and, when even short forms
  * are too many, the last fields and tags are left out.
  */
-export function formatJson(delivery: Delivery, maxBytes: number): string {
+export function formatJson(delivery: Delivery, maxBytes: number, form = OWN_FORM): string {
   const { outputFields } = delivery.detection;
-  const output = outputText(delivery);
+  const output = outputText(delivery, form);
   let around: ((output: string) => string) | undefined;
-  const inFull = (text: string): string => (around ??= fullForm(delivery))(text);
+  const inFull = (text: string): string => (around ??= fullForm(delivery, form))(text);
   // Nothing shrinks when it is encoded: do not encode in full what cannot fit.
   const raw = rawLength(output, outputFields);
   const whole = raw > maxBytes ? undefined : inFull(output);
   const size = whole === undefined ? raw : bytesOf(whole);
   if (whole !== undefined && size <= Math.min(LONG_LINE_BYTES, maxBytes)) return whole;
   const brief = briefOutput(output, outputFields, size);
-  if (rawLength(brief, outputFields) > maxBytes) return formatShortJson(delivery, maxBytes);
+  if (rawLength(brief, outputFields) > maxBytes) return formatShortJson(delivery, maxBytes, form);
   const full = brief === output && whole !== undefined ? whole : inFull(brief);
-  return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes);
+  return bytesOf(full) <= maxBytes ? full : formatShortJson(delivery, maxBytes, form);
 }
 
 /** Makes the whole line of an output. All else is encoded once. */
-function fullForm(delivery: Delivery): (output: string) => string {
+function fullForm(delivery: Delivery, form: OutputForm): (output: string) => string {
   const { detection } = delivery;
   const { container } = detection;
   const app = appMembers(container, escapeJson);
@@ -99,7 +116,7 @@ function fullForm(delivery: Delivery): (output: string) => string {
     member('seq', escapeJson(delivery.seq)),
     ...(detection.truncated === true ? [member('truncated', 'true')] : []),
   ];
-  return (output) => object([...before, member('output', escapeJson(output)), ...after]);
+  return (output) => object([...before, member('output', form.encode(output)), ...after]);
 }
 
 function rawLength(output: string, outputFields: Detection['outputFields']): number {
@@ -114,13 +131,16 @@ function rawLength(output: string, outputFields: Detection['outputFields']): num
  * Falco's text form of a detection, but for the fraction of the second, which `time` has. Whoever shows it after it was parsed gets
  * one line, with nothing that steers a terminal.
  */
-function outputText({ detection }: Delivery): string {
-  return outputStart(detection) + escapeHidden(detection.output);
+function outputText({ detection }: Delivery, form: OutputForm): string {
+  return outputStart(detection, form) + escapeHidden(detection.output);
 }
 
 /** What `output` has before the message. */
-export function outputStart({ timeNs, priority }: Pick<Detection, 'timeNs' | 'priority'>): string {
-  return `${clockSecond(timeNs)}: ${priority} `;
+export function outputStart(
+  { timeNs, priority }: Pick<Detection, 'timeNs' | 'priority'>,
+  { clock } = OWN_FORM,
+): string {
+  return `${clock(timeNs)}: ${priority} `;
 }
 
 function sortedTags(delivery: Delivery): readonly string[] {
@@ -139,11 +159,11 @@ function incidentMember({ incident }: Detection): string[] {
   return incident === undefined ? [] : [member('incident', escapeJson(incident))];
 }
 
-function shortString(text: string, maxBytes: number): string {
-  return shorten(text, maxBytes, escapeJson).encoded;
+function shortString(text: string, maxBytes: number, encode = OWN_FORM.encode): string {
+  return shorten(text, maxBytes, encode).encoded;
 }
 
-function formatShortJson(delivery: Delivery, maxBytes: number): string {
+function formatShortJson(delivery: Delivery, maxBytes: number, form: OutputForm): string {
   const { detection } = delivery;
   const { container } = detection;
   const app = appMembers(container, (value, key) => shortString(value, SHORT.app[key]));
@@ -163,8 +183,8 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
     member('truncated', 'true'),
   ];
   const { kept, others } = splitFields(detection.outputFields);
-  const text = outputText(delivery);
-  const wanted = bytesOf(escapeJson(text.slice(0, maxBytes)));
+  const text = outputText(delivery, form);
+  const wanted = bytesOf(form.encode(text.slice(0, maxBytes)));
   let lineage: readonly string[] = [];
   const assemble = (output: string, fields: readonly string[]): string =>
     object([
@@ -180,7 +200,7 @@ function formatShortJson(delivery: Delivery, maxBytes: number): string {
   const spare = maxBytes - bytesOf(assemble('', kept));
   const forOutput = Math.min(wanted, Math.max(SHORT.output, Math.floor(spare / 2)));
   const fields = [...kept, ...fitFields(others, spare - forOutput)];
-  const output = shortString(text, maxBytes - bytesOf(assemble('', fields)));
+  const output = shortString(text, maxBytes - bytesOf(assemble('', fields)), form.encode);
   return assemble(output, fields);
 }
 

@@ -1,5 +1,6 @@
 import type { Detection, Priority } from '../rules/detection.ts';
 import { quoteField, escapeText, shorten } from './escape.ts';
+import { formatFalcoJson } from './falco-form.ts';
 import { formatJson } from './format-json.ts';
 import { lineageText } from './lineage.ts';
 import { RecentLines } from './recent-lines.ts';
@@ -9,8 +10,8 @@ import type { Delivery } from './stream.ts';
 /** Of the fields in a text line of the agent's own. */
 const MAX_OWN_FIELDS_BYTES = 1024;
 
-/** How a line looks: JSON for machines (default), text for eyes. */
-export type LineFormat = 'json' | 'text';
+/** How a line looks: JSON for machines, the same for what reads Falco's events, text for eyes. */
+export type LineFormat = 'json' | 'falco' | 'text';
 
 /** A line of any stream takes at most this many bytes, without its newline. */
 export const MAX_LINE_BYTES = 8192;
@@ -55,14 +56,17 @@ export function formatLine(delivery: Delivery, options: LineOptions): string {
     throw new RangeError(`a line cannot be bounded to less than ${MIN_LINE_BYTES} bytes`);
   }
   const { format, colour = false } = options;
-  const make = (): string =>
-    format === 'json' ? formatJson(delivery, maxBytes) : formatText(delivery, maxBytes, colour);
+  const make = (): string => {
+    if (format === 'text') return formatText(delivery, maxBytes, colour);
+    return (format === 'json' ? formatJson : formatFalcoJson)(delivery, maxBytes);
+  };
   return maxBytes === MAX_LINE_BYTES && !colour ? RECENT[format].get(delivery, make) : make();
 }
 
 /** As all streams but a terminal want them; 2 MiB of each form. */
 const RECENT: Readonly<Record<LineFormat, RecentLines>> = {
   json: new RecentLines(),
+  falco: new RecentLines(),
   text: new RecentLines(),
 };
 

@@ -40,14 +40,19 @@ export function lineageJson(
  * a `<…` after the ancestors if there are more, and a `<?` if that is unknown. At most 256 bytes. Delimiters of this format
  * become `?` in names.
  */
-export function lineageText({ processes, above, origin }: Lineage): string {
+export function lineageText(lineage: Lineage): string {
+  return quoteField(lineageWords(lineage));
+}
+
+/** The same without the quotes. */
+export function lineageWords({ processes, above, origin }: Lineage): string {
   const from = origin === undefined ? '' : `<${origin}`;
   const last = { outside: '', more: '<…', unknown: '<?' }[above];
   const text = processes.map(({ pid, name }) => `${name.replace(/[()<>?…]/g, '?')}(${pid})`);
   for (let count = text.length; count > 0; count--) {
     const end = count === text.length ? last : '<…';
-    const quoted = quoteField(text.slice(0, count).join('<') + end + from);
-    if (Buffer.byteLength(quoted) <= MAX_TEXT_BYTES) return quoted;
+    const words = text.slice(0, count).join('<') + end + from;
+    if (Buffer.byteLength(quoteField(words)) <= MAX_TEXT_BYTES) return words;
   }
-  return quoteField('…');
+  return '…';
 }

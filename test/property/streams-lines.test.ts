@@ -242,6 +242,36 @@ test('a JSON line is one visible line within its bound and gives the values back
   );
 });
 
+test('the line for readers of Falco’s events: output is in ASCII, and output_fields say what their own keys say elsewhere', () => {
+  fc.assert(
+    fc.property(delivery, bound, (sample, maxBytes) => {
+      const line = formatLine(sample, { format: 'falco', maxBytes });
+      assertVisible(line);
+      assert.ok(Buffer.byteLength(line) <= maxBytes);
+      const { output, output_fields: fields, ...others } = JSON.parse(line) as ParsedLine;
+      assert.match(String(output), /^\d\d:\d\d:\d\d\.\d{9}: [A-Z][a-z]+ [\x20-\x7e]*$/);
+      const json = formatLine(sample, { format: 'json', maxBytes });
+      const { output_fields: plain, ...expected } = JSON.parse(json) as ParsedLine;
+      if (others.truncated === expected.truncated && others.truncated === undefined)
+        assert.deepEqual({ ...others, output: expected['output'] }, expected);
+      if (others.truncated === true) return;
+      const { detection, id, seq } = sample;
+      const own = {
+        ...Object.fromEntries(
+          Object.entries(others['app'] ?? {}).map(([key, value]) => [`app.${key}`, value]),
+        ),
+        ...(detection.incident === undefined ? {} : { 'varvel.incident': detection.incident }),
+        'varvel.id': id,
+        'varvel.seq': seq,
+      };
+      const { 'varvel.lineage': words, ...rest } = fields;
+      assert.equal(words === undefined, detection.lineage === undefined);
+      assert.deepEqual({ ...own, ...plain }, rest);
+    }),
+    { numRuns: runs(400) },
+  );
+});
+
 test('a text line is one visible line within its bound, and its fields are the ones we put there', () => {
   fc.assert(
     fc.property(delivery, bound, (sample, maxBytes) => {

@@ -84,7 +84,7 @@ test('no file is needed', () => {
       http: {
         enabled: false,
         audience: 'operator',
-        format: 'json',
+        format: 'falco',
         address: undefined,
         socket: undefined,
         onUrlChange: 'keep',

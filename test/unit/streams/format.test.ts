@@ -34,6 +34,63 @@ test('JSON has Falco’s keys plus app, lineage, incident, id and seq, in this o
   );
 });
 
+test('for readers of Falco’s events output_fields say too what they do not read elsewhere, and output is in ASCII', () => {
+  const delivery = deliveryOf({
+    timeNs: TIME_NS,
+    output: 'read /tmp/é\n… by sh',
+    lineage: {
+      processes: [{ pid: 31, start: 92_301, name: 'sh' }],
+      above: 'outside',
+      origin: 'ssh',
+    },
+    incident: 'k3x9abcd',
+    outputFields: { 'fd.name': '/tmp/é\n…', 'app.org': 'as the rule has it' },
+    container: containerOf(
+      {
+        runtime: 'cri',
+        sidecar: 'proxy',
+        labels: { 'io.kubernetes.pod.namespace': 'prod', 'io.kubernetes.pod.name': 'shop-0' },
+      },
+      { guid: 'g-1', org: 'acme', space: 'prod', processType: 'web', instance: '0' },
+    ),
+  });
+  const line = JSON.parse(formatLine(delivery, { format: 'falco' })) as Record<string, unknown>;
+  assert.equal(line['output'], String.raw`08:15:04.123456789: Warning read /tmp/\u00e9\n... by sh`);
+  assert.deepEqual(line['output_fields'], {
+    'app.name': 'shop',
+    'app.guid': 'g-1',
+    'app.space': 'prod',
+    'app.org': 'as the rule has it',
+    'app.process_type': 'web',
+    'app.instance': '0',
+    'app.sidecar': 'proxy',
+    'k8s.ns.name': 'prod',
+    'k8s.pod.name': 'shop-0',
+    'varvel.incident': 'k3x9abcd',
+    'varvel.lineage': 'sh(31)<ssh',
+    'varvel.id': '01JGQ0000000000000000000AB',
+    'varvel.seq': 1,
+    'fd.name': '/tmp/é\n…',
+  });
+  const json = JSON.parse(formatLine(delivery, { format: 'json' })) as Record<string, unknown>;
+  assert.deepEqual({ ...json, output: line['output'], output_fields: line['output_fields'] }, line);
+
+  // A label of a container that no kubelet made says nothing of a pod; nobody's line still has fields, which Falcosidekick asks for.
+  const docker = { ...delivery.detection.container!, runtime: 'docker' } as const;
+  const fieldsOf = (overrides: object): object =>
+    (
+      JSON.parse(
+        formatLine(deliveryOf({ ...delivery.detection, ...overrides }), { format: 'falco' }),
+      ) as { output_fields: object }
+    ).output_fields;
+  assert.ok(!('k8s.pod.name' in fieldsOf({ container: docker })));
+  const bare = { container: undefined, lineage: undefined, incident: undefined, outputFields: {} };
+  assert.deepEqual(fieldsOf(bare), {
+    'varvel.id': '01JGQ0000000000000000000AB',
+    'varvel.seq': 1,
+  });
+});
+
 test('O2: a line is the time of day, the priority and the message: trimmed at load, escaped, in valid UTF-8', () => {
   const text =
     '- rule: r\n  desc: d\n  condition: evt.type = openat\n  priority: warning\n' +
