@@ -1,14 +1,9 @@
-// The decoders of what reads Falco's events, from checkouts that are given: VARVEL_FALCOSIDEKICK, VARVEL_FALCO_TALON,
-// VARVEL_FALCOSIDEKICK_UI. Only the file or the declarations that decode are taken, into a temporary folder: the rest of these
-// programs needs modules that Debian has not. `falco-peers/*.go` are ours, and call them.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// The decoders of what reads Falco's events. Only the file or the declarations that decode are taken from a checkout, into a
+// temporary folder: the rest of these programs needs modules that Debian has not.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { decodeWith, whyNoDecoder, type PeerDecoder } from './peer-decoders.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-
-/** Where Debian has the sources of Go's libraries. */
-const GOPATH = '/usr/share/gocode';
-const VALIDATOR = 'golang-github-go-playground-validator-v10-dev';
 
 /** An event as a peer has it: Falco's keys. */
 export interface PeerEvent {
@@ -38,21 +33,14 @@ export interface Decoded {
   readonly port?: string;
 }
 
-interface Peer {
-  readonly variable: string;
-  /** Our program, below `falco-peers`. */
-  readonly program: string;
-  /** Go files of the package that it imports as `peer`, by name. */
-  readonly sources: (checkout: string) => Readonly<Record<string, string>>;
-  /** A library that it needs besides, as a Debian package. */
-  readonly needs?: string;
-}
+/** Go files of the package that our program imports as `peer`, by name. */
+type Sources = (checkout: string) => Readonly<Record<string, string>>;
 
 const PEERS = {
   falcosidekick: {
     variable: 'VARVEL_FALCOSIDEKICK',
     program: 'falcosidekick.go',
-    sources: (checkout) => {
+    prepare: packageOf((checkout) => {
       const types = join(checkout, 'types/types.go');
       return {
         'priority.go': inPackage(readFileSync(join(checkout, 'types/priority.go'), 'utf8')),
@@ -62,19 +50,21 @@ const PEERS = {
           declaration(types, 'func (f FalcoPayload) Check() bool {'),
         ),
       };
-    },
+    }),
+    needs: {},
   },
   talon: {
     variable: 'VARVEL_FALCO_TALON',
     program: 'falco-talon.go',
-    sources: (checkout) => ({
+    prepare: packageOf((checkout) => ({
       'events.go': inPackage(readFileSync(join(checkout, 'internal/events/events.go'), 'utf8')),
-    }),
+    })),
+    needs: {},
   },
   ui: {
     variable: 'VARVEL_FALCOSIDEKICK_UI',
     program: 'falcosidekick-ui.go',
-    sources: (checkout) => {
+    prepare: packageOf((checkout) => {
       const models = join(checkout, 'internal/models/models.go');
       const utils = join(checkout, 'internal/utils/utils.go');
       const prefix = /^\ttrimPrefix += +(".*")$/m.exec(readFileSync(utils, 'utf8'))?.[1];
@@ -88,48 +78,31 @@ const PEERS = {
           declaration(utils, 'func TrimPrefix(s string) string {'),
         ),
       };
+    }),
+    needs: {
+      'github.com/go-playground/validator/v10': 'golang-github-go-playground-validator-v10-dev',
     },
-    needs: VALIDATOR,
   },
-} as const satisfies Readonly<Record<string, Peer>>;
+} as const satisfies Readonly<Record<string, PeerDecoder>>;
 
 export type PeerName = keyof typeof PEERS;
 
 /** Why the peer's decoder cannot run here; undefined: it can. */
-export function whyNoPeer(name: PeerName): string | undefined {
-  const { variable, needs }: Peer = PEERS[name];
-  const checkout = process.env[variable];
-  if (checkout === undefined || checkout === '')
-    return `${variable} is not set: it names a checkout of the peer's sources`;
-  if (!existsSync(checkout)) return `${variable} names ${checkout}, which is not there`;
-  if (spawnSync('go', ['version']).error !== undefined)
-    return 'go is missing: run apt-get install golang-go';
-  const isThere = existsSync(join(GOPATH, 'src/github.com/go-playground/validator/v10'));
-  return needs === undefined || isThere ? undefined : `run apt-get install ${needs}`;
-}
+export const whyNoPeer = (name: PeerName): string | undefined => whyNoDecoder(PEERS[name]);
 
-/** What the peer's decoder makes of each of the lines. Throws an Error if its sources are not as this file knows them. */
-export function decodeAs(name: PeerName, lines: readonly string[]): readonly Decoded[] {
-  const { variable, program, sources }: Peer = PEERS[name];
-  const folder = temporaryFolder('varvel-falco-peer-');
-  const source = join(folder, 'src/peer');
-  mkdirSync(source, { recursive: true });
-  for (const [file, text] of Object.entries(sources(process.env[variable] ?? '')))
-    writeFileSync(join(source, file), text);
-  const env = { ...process.env, GO111MODULE: 'off', GOFLAGS: '', GOPATH: `${folder}:${GOPATH}` };
-  const stdout = execFileSync('go', ['run', join(import.meta.dirname, 'falco-peers', program)], {
-    env,
-    input: lines.map((line) => `${line}\n`).join(''),
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 ** 2,
-  });
-  const decoded = stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Decoded);
-  if (decoded.length !== lines.length)
-    throw new Error(`${name} has answered to ${decoded.length} of ${lines.length} lines`);
-  return decoded;
+/** What the peer's decoder makes of each of the lines. */
+export const decodeAs = (name: PeerName, lines: readonly string[]): readonly Decoded[] =>
+  decodeWith(PEERS[name], lines) as readonly Decoded[];
+
+function packageOf(sources: Sources): PeerDecoder['prepare'] {
+  return (checkout) => {
+    const folder = temporaryFolder('varvel-falco-peer-');
+    const source = join(folder, 'src/peer');
+    mkdirSync(source, { recursive: true });
+    for (const [file, text] of Object.entries(sources(checkout)))
+      writeFileSync(join(source, file), text);
+    return folder;
+  };
 }
 
 /** A whole Go file as one of the package `peer`. */
