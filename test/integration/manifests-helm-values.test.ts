@@ -332,11 +332,13 @@ describe('values', () => {
       );
   });
 
-  test('a PodMonitor without something to scrape is refused', () => {
+  test('a PodMonitor without something to scrape is refused, and what Helm hides from the schema', () => {
     assert.throws(
       () => renderChart({ metrics: { podMonitor: { enabled: true } } }),
       /metrics\.podMonitor\.enabled: there is nothing to scrape\. Set metrics\.enabled too/,
     );
+    const hidden = { rules: { 'a.yaml': '# \u0085' } };
+    assert.throws(() => renderChart(hidden), /rules\.a\.yaml: YAML takes the character U\+0085/);
   });
 
   const refusals: readonly (readonly [object, RegExp])[] = [
@@ -349,7 +351,7 @@ describe('values', () => {
     [{ secrets: ['a', 'a'] }, /\/secrets must NOT have duplicate/],
     [{ rules: { 'varvel.yaml': '' } }, /\/rules must NOT be valid/],
     [{ rules: { 'a/b.yaml': '' } }, /\/rules must match pattern/],
-    [{ rules: { 'a.yaml': '# \u0085' } }, /\/rules\/a\.yaml must NOT be valid/],
+    [{ rules: { 'a.yaml': '# \u2028' } }, /\/rules\/a\.yaml must NOT be valid/],
     [{ rules: { 'a.yaml': [] } }, /\/rules\/a\.yaml must be string/],
     [{ config: { run_dir: '/tmp' } }, /\/config\/run_dir must be equal/],
     [{ config: { state_dir: null } }, /\/config must have required property 'state_dir'/],
