@@ -87,6 +87,7 @@ missing_packages() {
     [ -e /usr/include/opentelemetry/proto/collector/logs/v1/logs_service.proto ] || echo opentelemetry-proto
     has curl || echo curl
     has promtool || echo prometheus
+    { has prometheus-alertmanager && has amtool; } || echo prometheus-alertmanager
     compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || echo rsyslog-openssl
     has ruby || echo ruby
     has systemd-analyze || echo systemd
