@@ -38,7 +38,7 @@ type Sources = (checkout: string) => Readonly<Record<string, string>>;
 
 const PEERS = {
   falcosidekick: {
-    variable: 'VARVEL_FALCOSIDEKICK',
+    variable: 'VARVEL_TEST_FALCOSIDEKICK',
     program: 'falcosidekick.go',
     prepare: packageOf((checkout) => {
       const types = join(checkout, 'types/types.go');
@@ -54,7 +54,7 @@ const PEERS = {
     needs: {},
   },
   talon: {
-    variable: 'VARVEL_FALCO_TALON',
+    variable: 'VARVEL_TEST_FALCO_TALON',
     program: 'falco-talon.go',
     prepare: packageOf((checkout) => ({
       'events.go': inPackage(readFileSync(join(checkout, 'internal/events/events.go'), 'utf8')),
@@ -62,7 +62,7 @@ const PEERS = {
     needs: {},
   },
   ui: {
-    variable: 'VARVEL_FALCOSIDEKICK_UI',
+    variable: 'VARVEL_TEST_FALCOSIDEKICK_UI',
     program: 'falcosidekick-ui.go',
     prepare: packageOf((checkout) => {
       const models = join(checkout, 'internal/models/models.go');

@@ -6,7 +6,7 @@ import { decodeWith, whyNoDecoder, type PeerDecoder } from './peer-decoders.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const COLLECTOR: PeerDecoder = {
-  variable: 'VARVEL_OTEL_COLLECTOR',
+  variable: 'VARVEL_TEST_OTEL_COLLECTOR',
   program: 'otel-collector.go',
   prepare: (checkout) => {
     const folder = temporaryFolder('varvel-otel-collector-');
