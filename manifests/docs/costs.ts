@@ -65,6 +65,19 @@ export interface EnforceResults {
   }[];
 }
 
+/** What the page reads of test/bench/results/enforce-guest.json. Instructions. */
+export interface EnforceGuestResults {
+  readonly date: string;
+  readonly kernel: string;
+  readonly rulesThatDeny: readonly string[];
+  readonly rows: readonly (Readonly<
+    Record<
+      'bare' | 'watchedAdded' | 'denyingAdded' | 'outsideAdded' | 'outsideDenyingAdded',
+      number
+    >
+  > & { readonly call: keyof typeof DENIABLE })[];
+}
+
 /** What a call costs more, in ns, and how the requests a second of nginx change. */
 type Added = Readonly<
   Record<'getppidAddedNs' | 'openCloseAddedNs' | 'renameAddedNs' | 'forkExecAddedNs', number>
@@ -105,6 +118,7 @@ export function costsPage(
   baseline: BaselineResults,
   verdicts: VerdictsResults,
   enforce: EnforceResults,
+  guest: EnforceGuestResults,
   peer: PeerResults,
 ): string {
   return fill(page, {
@@ -115,6 +129,8 @@ export function costsPage(
     work: work(verdicts),
     enforce: denial(enforce),
     enforced: enforced(enforce),
+    'enforce guest': denialInGuest(guest),
+    'enforced guest': `By \`npm run bench enforce guest\` on ${guest.date}, Linux ${guest.kernel.replace(/-.*$/, '')}; ${guest.rulesThatDeny.length} rules deny.`,
     peer: beside(peer),
     peered: `By \`npm run bench peer\` on ${peer.date}: medians of ${peer.rounds} rounds, in which the engines took turns.`,
   });
@@ -220,6 +236,22 @@ function denial({ rows, opensAreNotRefused }: EnforceResults): string {
         isKnown ? signed(row.outsideDenyingAddedNs) : '',
       ];
     }),
+  ]);
+}
+
+function denialInGuest({ rows }: EnforceGuestResults): string {
+  const signedCount = (count: number): string =>
+    `${count < 0 ? '−' : '+'}${Math.abs(count).toLocaleString('en')}`;
+  return table([
+    ['call', 'without', 'watched', 'and rules deny', 'not watched', 'and rules deny elsewhere'],
+    ...rows.map((row) => [
+      DENIABLE[row.call],
+      row.bare.toLocaleString('en'),
+      signedCount(row.watchedAdded),
+      signedCount(row.denyingAdded),
+      signedCount(row.outsideAdded),
+      signedCount(row.outsideDenyingAdded),
+    ]),
   ]);
 }
 

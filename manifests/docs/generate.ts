@@ -9,6 +9,7 @@ import { boshTemplate } from './bosh.ts';
 import {
   costsPage,
   type BaselineResults,
+  type EnforceGuestResults,
   type EnforceResults,
   type PeerResults,
   type VerdictsResults,
@@ -64,6 +65,7 @@ function pages(): Readonly<Record<string, string>> {
       results('baseline') as BaselineResults,
       results('verdicts') as VerdictsResults,
       results('enforce') as EnforceResults,
+      results('enforce-guest') as EnforceGuestResults,
       results('peer') as PeerResults,
     ),
   };

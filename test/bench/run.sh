@@ -3,7 +3,7 @@
 # npm run bench rules: the rules alone, without a kernel. npm run bench policies: 1,000 apps with policies of their own.
 # npm run bench verdicts: which calls of ordinary work end in the kernel.
 # npm run bench peer: varvel beside another engine (BENCH_PEER), with real containers and nginx.
-# npm run bench enforce: what rules that deny add to calls that are allowed.
+# npm run bench enforce: what rules that deny add to calls that are allowed. npm run bench enforce guest: in a guest, in instructions.
 # npm run bench events: what each kind of event costs. npm run bench neighbours: what a hostile container costs the one beside it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -24,6 +24,9 @@ fi
 if [ "${1:-}" = neighbours ]; then
   shift
   exec node --import tsx test/bench/neighbours.ts "$@"
+fi
+if [ "${1:-}" = enforce ] && [ "${2:-}" = guest ]; then
+  exec node --import tsx test/bench/enforce-guest.ts
 fi
 if [ "${1:-}" = verdicts ] || [ "${1:-}" = peer ]; then
   exec node --import tsx "test/bench/$1.ts"
