@@ -57,7 +57,7 @@ export interface LiveRulesOptions {
   readonly evaluation: Pick<Evaluation, 'swapEngine' | 'finishEvents'>;
   readonly attachment: Pick<Attachment, 'setHooks'>;
   readonly probe: Pick<LiveProbe, 'setMasks' | 'drain'>;
-  readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave' | 'endDenying'>;
+  readonly verdicts: Pick<KernelVerdicts, 'enter' | 'leave' | 'endDenyingBut'>;
   readonly domains: Pick<DomainNames, 'watch'>;
   readonly apps: Pick<Apps, 'waitForDetails'>;
   /** Prepares the apps' policies for new operator rules; the function that it resolves to is called at the swap. */
@@ -196,7 +196,7 @@ export class LiveRules {
       if (!kernelFirst) this.#options.verdicts.leave();
       // What apps' shed rules have denied is evaluated by them.
       else {
-        this.#options.verdicts.endDenying();
+        this.#options.verdicts.endDenyingBut(withoutPriorities(this.#rules.ruleSet, priorities));
         this.#options.probe.drain();
         this.#options.evaluation.finishEvents();
       }
@@ -293,7 +293,7 @@ export class LiveRules {
       throw error;
     }
     // What shed rules have denied is evaluated by them.
-    if (kernelFirst) verdicts.endDenying();
+    if (kernelFirst) verdicts.endDenyingBut(ruleSet);
     // The old rules evaluate all events so far: the kernel withheld events that only the new rules need.
     this.#options.probe.drain();
     this.#options.evaluation.swapEngine(engine);

@@ -266,7 +266,7 @@ export class Stages {
   #onDenialsChanged(): void {
     const entries = this.apps.registry.entries();
     if (this.responding.lifts.status().length > 0) this.pinned.removeFormer(entries);
-    this.verdicts.onDenialsChanged(entries);
+    this.verdicts.follow(entries);
   }
 
   #deniedAmong(

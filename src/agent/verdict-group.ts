@@ -1,6 +1,7 @@
 import type { CertainCounts } from './certain-matches.ts';
 import type { DeniedRecord, DeniedTable } from './denied-record.ts';
 import type { DenyingStatus } from './denials.ts';
+import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry, Resolution } from '../apps/resolution.ts';
 import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
 import { levelOf } from '../probe/scope.ts';
@@ -20,6 +21,10 @@ export const memberOf = ({ cgroupId, path, resolution }: RegistryEntry): Member 
   level: levelOf(path),
   resolution,
 });
+
+/** Whether it is this container. Another one may have the number of its cgroup now. */
+export const isOf = (container: Container, member: Member | undefined): boolean =>
+  member?.resolution.state === 'included' && member.resolution.container === container;
 
 /** Containers with the same rules, of which the same is known, with the same rules that deny. */
 export interface Group {

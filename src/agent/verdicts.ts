@@ -15,7 +15,7 @@ import { BEFORE_IDENTITY, type JudgedApp } from './judged-app.ts';
 import { clausesOfGroup } from './verdict-clauses.ts';
 import { KnownFacts } from './verdict-facts.ts';
 import type { KernelVerdictsOptions } from './verdict-options.ts';
-import { deniedRecord, deniesBy, mayKeepTable, memberOf, NO_TABLE } from './verdict-group.ts';
+import { deniedRecord, deniesBy, isOf, mayKeepTable, memberOf, NO_TABLE } from './verdict-group.ts';
 import type { Group, Member, TableOf, VerdictsStatus } from './verdict-group.ts';
 import { logTable } from './verdict-log.ts';
 import { NONE, TABLES_MAX, VerdictNumbers } from './verdict-numbers.ts';
@@ -79,8 +79,7 @@ export class KernelVerdicts {
   async enter(ruleSet: RuleSet): Promise<void> {
     const turn = ++this.#turn;
     this.#rules = undefined;
-    // The rules that deny may be among those that are not in force any more.
-    this.endDenying();
+    this.endDenyingBut(ruleSet);
     this.#denials.onLoaded();
     // Tables of more rules stay in use until then: what they are certain of may be a rule that is not in force any more.
     this.certain.end();
@@ -91,7 +90,10 @@ export class KernelVerdicts {
     await this.#make();
   }
 
-  /** Takes the cgroups of all containers. Call each second, and when apps' own rules have changed. */
+  /**
+   * Takes the cgroups of all containers. Call each second, and when apps' own rules have changed, or what is to be denied. Where other
+   * rules than before are to deny, nothing is denied at once, until their table is made. All others keep theirs.
+   */
   follow(entries: readonly RegistryEntry[]): void {
     if (!this.#options.enabled || this.#stopped) return;
     this.#asked++;
@@ -118,9 +120,9 @@ export class KernelVerdicts {
     this.#facts.keep(
       [...this.#all()].flatMap(({ facts, entries: all }) => (all.length > 0 ? [facts] : [])),
     );
-    const former = new Map<number, Group>();
+    const former = new Map<number, readonly [Group, Member]>();
     for (const group of this.#all()) {
-      for (const { cgroupId } of group.entries) former.set(cgroupId, group);
+      for (const member of group.entries) former.set(member.cgroupId, [group, member]);
       group.entries = [];
     }
     const here = new Set<number>();
@@ -135,12 +137,6 @@ export class KernelVerdicts {
     for (const known of [this.#told, this.#since])
       for (const cgroupId of known.keys()) if (!here.has(cgroupId)) known.delete(cgroupId);
     this.#forgetGroups();
-  }
-
-  /** Other rules than before are to deny programs: at once none does, until containers are grouped anew. */
-  onDenialsChanged(entries: readonly RegistryEntry[]): void {
-    this.endDenying();
-    this.follow(entries);
   }
 
   status(): VerdictsStatus {
@@ -179,6 +175,12 @@ export class KernelVerdicts {
     return rules.size > 0;
   }
 
+  /** The same, but where all that is denied is among these rules: the operator's, of which some may be off now. */
+  endDenyingBut({ rules }: RuleSet): void {
+    const inForce = new Set(rules.filter(({ enabled }) => enabled));
+    this.endDenying(({ denied }) => !denied.every((rule) => inForce.has(rule)));
+  }
+
   /** At once: containers in which programs are denied have no table until `follow` groups them anew; by default all. */
   endDenying(isMeant: (group: DeniedGroup) => boolean = () => true): void {
     for (const ofApp of this.#groups.values()) {
@@ -195,13 +197,16 @@ export class KernelVerdicts {
     for (const ofApp of this.#groups.values()) yield* ofApp.values();
   }
 
-  /** `former`: that of a second ago. */
-  #groupOf({ resolution }: RegistryEntry, former: Group | undefined): Group | undefined {
+  /** `before`: where it was a second ago. */
+  #groupOf({ resolution }: RegistryEntry, before?: readonly [Group, Member]): Group | undefined {
     if (resolution.state === 'pending') return this.#before();
     if (resolution.state !== 'included') return undefined;
     const { container } = resolution;
     const app = this.#options.inForceFor(container);
     if (app === undefined) return this.#before();
+    const [former, member] = before ?? [];
+    // Rules change. Until others are in force it keeps what it has, if it has anything.
+    if (this.#rules === undefined && former?.app === app && isOf(container, member)) return former;
     const ofApp = this.#groups.get(app) ?? new Map<string, Group>();
     this.#groups.set(app, ofApp);
     const denied = this.#denials.among(this.#rules?.rules, container, app);

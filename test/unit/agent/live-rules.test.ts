@@ -81,7 +81,7 @@ async function started(
     },
     verdicts: {
       leave: () => done.push('all opens are reported'),
-      endDenying: () => done.push('nothing is denied'),
+      endDenyingBut: () => done.push('nothing is denied by shed rules'),
       enter: ({ rules: { length } }) => Promise.resolve(void done.push(`verdicts of ${length}`)),
     },
     evaluation: {
@@ -134,11 +134,11 @@ test('while fewer rules come into force the verdicts of more go on, which are ri
   assert.deepEqual(
     done.splice(0).filter((what) => typeof what === 'string' && !what.startsWith('sys_')),
     [
-      'nothing is denied',
+      'nothing is denied by shed rules',
       'drain',
       'waiting events',
       '',
-      'nothing is denied',
+      'nothing is denied by shed rules',
       'drain',
       'swap 1',
       '',
@@ -197,7 +197,7 @@ test('a defect in loading ends no agent', async () => {
     probe: { setMasks: () => done.push('mask'), drain: () => 0 },
     verdicts: {
       leave: () => done.push('leave'),
-      endDenying: () => done.push('end'),
+      endDenyingBut: () => done.push('end'),
       enter: () => Promise.resolve(),
     },
     evaluation: {

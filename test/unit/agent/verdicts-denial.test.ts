@@ -33,8 +33,8 @@ test('containers whose app is denied other programs have tables of their own, an
   });
 
   // Other rules: at once nothing is denied any more, also where tables stay in use.
-  const entered = verdicts.enter(EXECS);
-  assert.deepEqual([1, 2].map(tableOf), [undefined, undefined]);
+  const entered = verdicts.enter(execs());
+  assert.ok([1, 2].every((cgroupId) => tableOf(cgroupId) === undefined));
   assert.notEqual(tableOf(3), undefined);
   assert.deepEqual(verdicts.status().denying, NONE_DENIED);
   await entered;
@@ -62,6 +62,59 @@ test('to an app with a policy it is denied by rules that the policy leaves as th
   await until('all are judged', () => verdicts.status().containers === 3);
   assert.equal(new Set([1, 2, 3].map(tableOf)).size, 3);
   assert.deepEqual(verdicts.status().denying, { ...NONE_DENIED, containers: 2, rules: names });
+});
+
+test('while other rules are switched off in a flood, what denies is denied all the while', async () => {
+  const denied = new Map([
+    [1, ['a']],
+    [2, ['a', 'b']],
+  ]);
+  const { verdicts, entry, tableOf, done } = world({ denied });
+  const all = [entry(1), entry(2)];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  await until('both are judged', () => verdicts.status().denying.containers === 2);
+  const [before] = [1, 2].map(tableOf);
+  done.length = 0;
+  const fewer = {
+    rules: EXECS.rules.map((rule) => (rule.name === 'b' ? { ...rule, enabled: false } : rule)),
+  };
+  const entered = verdicts.enter(fewer);
+  assert.ok(tableOf(2) === undefined, 'what has denied there is off');
+  // Each second, also before the other rules are in force.
+  verdicts.follow(all);
+  assert.ok(tableOf(1) === before);
+  await entered;
+  verdicts.follow(all);
+  await until('its table is of the rules that are left', () => verdicts.isSettled());
+  assert.ok(!done.some((what) => /^1 .*: 0$/.test(what)), 'at no time by none');
+  assert.deepEqual(verdicts.status().denying.rules, ['a']);
+});
+
+test('what is lifted in one app ends there at once, and others are denied it all the while', async () => {
+  const denied = new Map([
+    [1, ['a', 'b']],
+    [2, ['a', 'b']],
+    [3, ['a']],
+  ]);
+  const { verdicts, entry, tableOf, done } = world({ denied });
+  await verdicts.enter(EXECS);
+  const all = [entry(1), entry(2), entry(3)];
+  verdicts.follow(all);
+  await until('all are judged', () => verdicts.status().denying.containers === 3);
+  const before = tableOf(2);
+  done.length = 0;
+  denied.set(1, ['b']);
+  verdicts.follow(all);
+  assert.equal(tableOf(1), undefined, 'no rule denies that was lifted');
+  await until('it has a table of its own', () => tableOf(1) !== undefined);
+  assert.notEqual(tableOf(1), before);
+  assert.equal(tableOf(2), before);
+  assert.deepEqual(
+    done.filter((what) => /^[23] /.test(what)),
+    [],
+    'the others are told nothing',
+  );
 });
 
 test('what is denied in vain to an app with rules of its own changes nothing for others', async () => {
