@@ -145,9 +145,9 @@ struct verdict_variable {
 };
 /*
  * When the hooks that deny look again whether a rule can still be certain: after the call and its thread's name, after its program,
- * and after the words of a program that is run.
+ * and of a program that is run after its words, and after its environment.
  */
-enum { SETTLED_BY_CALL, SETTLED_BY_PROGRAM, SETTLED_BY_WORDS, SETTLED_STAGES };
+enum { SETTLED_BY_CALL, SETTLED_BY_PROGRAM, SETTLED_BY_WORDS, SETTLED_BY_ENVIRONMENT, SETTLED_STAGES };
 /* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
 enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL

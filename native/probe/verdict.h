@@ -332,7 +332,7 @@ static __always_inline void verdict__judge_exec(struct verdict_table *t, __u32 a
 	if (verdict__may_deny(SETTLED_BY_WORDS)) {
 		if (t->argv >> ARGV_VARIABLES)
 			verdict__narrow_by_variables();
-		if (t->ancestors)
+		if (t->ancestors && verdict__may_deny(SETTLED_BY_ENVIRONMENT))
 			verdict__narrow_by_ancestors();
 	}
 	verdict__note_failing(asks);

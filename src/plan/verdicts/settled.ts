@@ -3,13 +3,15 @@ import type { Literal } from './conjunctions.ts';
 
 /**
  * When the hooks that deny look again whether a rule can still be certain, as in shared.h: after the call and its thread's name, after
- * its program, and after the words of a program that is run.
+ * its program, and of a program that is run after its words, and after its environment.
  */
-export const SETTLED = ['call', 'program', 'words'] as const;
+export const SETTLED = ['call', 'program', 'words', 'environment'] as const;
 export type SettledStage = (typeof SETTLED)[number];
 
-const isAfterWords = ({ judged }: Literal): boolean =>
-  isAncestor(judged) || variableOf(judged) !== undefined;
+const isAfterEnvironment = ({ judged }: Literal): boolean => isAncestor(judged);
+
+const isAfterWords = (literal: Literal): boolean =>
+  isAfterEnvironment(literal) || variableOf(literal.judged) !== undefined;
 
 const isAfterProgram = (literal: Literal): boolean =>
   isAfterWords(literal) || (ARGV_TEXTS as readonly string[]).includes(literal.judged);
@@ -27,4 +29,5 @@ export const IS_AFTER: Readonly<Record<SettledStage, (literal: Literal) => boole
   call: isAfterCall,
   program: isAfterProgram,
   words: isAfterWords,
+  environment: isAfterEnvironment,
 };

@@ -127,11 +127,11 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     left.hasPrograms &&
     left.mayDenyAfter('program')
   ) {
+    const isRun = isExec(call.event);
+    const asksAfter = (stage: SettledStage): boolean => !isRun || left.mayDenyAfter(stage);
     if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
-    if (!isExec(call.event) || left.mayDenyAfter('words')) {
-      if (call.env !== undefined) left.narrowByVariables(call.env);
-      left.narrowByAncestors(program.ancestors ?? []);
-    }
+    if (call.env !== undefined && asksAfter('words')) left.narrowByVariables(call.env);
+    if (asksAfter('environment')) left.narrowByAncestors(program.ancestors ?? []);
   }
   // A program that is run has no path but its own, and a connect has none unless to a unix socket. Of a call that is judged by who
   // makes it, none is looked at.
