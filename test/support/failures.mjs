@@ -1,9 +1,17 @@
 // A reporter for node:test that says only what failed, a line or a few each. A log of CI may be cut to its end: this stands there.
+// A test file without a test has failed too: run.mjs takes what is said here as the outcome.
 const LINE_MAX = 2000;
 
 export default async function* failures(source) {
+  let inFile = 0;
   for await (const { type, data } of source) {
-    if (type !== 'test:fail' || data.details.error?.failureType === 'subtestsFailed') continue;
+    if (type !== 'test:fail' && type !== 'test:pass') continue;
+    // A file that is a suite is told after its tests. A file with a process of its own is told only if it has none.
+    const isFile = data.nesting === 0 && data.name.endsWith('.test.ts');
+    if (isFile && type === 'test:pass' && (inFile === 0 || data.details.type !== 'suite'))
+      yield `FAILED ${data.name}\n    it has no test\n`;
+    inFile = data.nesting === 0 ? 0 : inFile + 1;
+    if (type === 'test:pass' || data.details.error?.failureType === 'subtestsFailed') continue;
     const { cause } = data.details.error ?? {};
     const said = String(
       cause?.message ?? cause ?? data.details.error?.message ?? 'no reason given',

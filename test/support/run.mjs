@@ -1,18 +1,11 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
 // A layer is a folder below test; `!FOLDER` leaves one of its folders out.
 import { spawnSync } from 'node:child_process';
-import {
-  appendFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { Turns } from './turns.mjs';
 
 const split = process.argv.indexOf('--');
 const named = process.argv.slice(2, split < 0 ? undefined : split);
@@ -41,36 +34,25 @@ const serial = layers.some((layer) =>
 );
 // The runner's own default leaves one core to itself, which on two is half of them; some tests wait, and others have theirs.
 const concurrency = serial ? 1 : availableParallelism() + 1;
-const DURATIONS = 'node_modules/.cache/test-durations.json';
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const failed = join(folder, 'failed');
+const turns = serial ? undefined : await Turns.make(files, folder, concurrency);
 const { status } = spawnSync(
   process.execPath,
   [
-    '--import',
-    'tsx',
+    ...(turns === undefined ? ['--import', 'tsx'] : turns.flags),
     '--test',
     `--test-concurrency=${concurrency}`,
     `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
     '--test-reporter-destination=stdout',
-    '--test-reporter=./test/support/failures.mjs',
+    `--test-reporter=${pathToFileURL(join(import.meta.dirname, 'failures.mjs')).href}`,
     `--test-reporter-destination=${failed}`,
-    ...(serial
-      ? []
-      : [
-          '--test-reporter=./test/support/durations.mjs',
-          `--test-reporter-destination=${DURATIONS}.new`,
-        ]),
     ...flags,
-    ...(serial ? files : grouped(concurrency)),
+    ...(turns?.workers ?? files),
   ],
   { stdio: 'inherit' },
 );
-if (!serial && status === 0 && flags.length === 0) {
-  // Other layers' were kept by their own runs.
-  const took = { ...lastDurations(), ...JSON.parse(readFileSync(`${DURATIONS}.new`, 'utf8')) };
-  writeFileSync(DURATIONS, JSON.stringify(took));
-}
+turns?.end(failed);
 const failures = readFileSync(failed, 'utf8');
 if (failures !== '') {
   console.error(`\n== failed in ${layers.join(' and ')}\n${failures}`);
@@ -79,32 +61,4 @@ if (failures !== '') {
     appendFileSync(process.env.FAILED_TESTS_FILE, failures);
 }
 rmSync(folder, { recursive: true });
-process.exit(status ?? 1);
-
-/** Each process reads all of src once more, which takes longer than most files: one for each that runs at a time. */
-function grouped(count) {
-  mkdirSync(dirname(DURATIONS), { recursive: true });
-  const took = lastDurations();
-  const groups = Array.from({ length: count }, () => ({ ms: 0, suites: [] }));
-  // The longest first, each to the group that has least: in a fresh clone, where none is known, in turns.
-  for (const file of files.toSorted((a, b) => (took[b] ?? 100) - (took[a] ?? 100))) {
-    const least = groups.reduce((one, other) => (other.ms < one.ms ? other : one));
-    least.ms += took[file] ?? 100;
-    const url = pathToFileURL(resolve(file)).href;
-    least.suites.push(`describe(${JSON.stringify(file)}, () => import(${JSON.stringify(url)}));`);
-  }
-  return groups.map(({ suites }, nth) => {
-    const path = join(folder, `group-${nth + 1}.test.mjs`);
-    writeFileSync(path, ["import { describe } from 'node:test';", ...suites, ''].join('\n'));
-    return path;
-  });
-}
-
-/** By file, in ms, of the last run that came to its end. */
-function lastDurations() {
-  try {
-    return JSON.parse(readFileSync(DURATIONS, 'utf8'));
-  } catch {
-    return {};
-  }
-}
+process.exit(failures === '' ? (status ?? 1) : 1);
