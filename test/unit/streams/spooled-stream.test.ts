@@ -219,7 +219,11 @@ describe('a receiver behind a spool', () => {
     const stream = streamOf(receiver);
     await send(stream, 1, 2);
     const closing = stream.close().then(() => 'closed');
-    assert.equal(await Promise.race([closing, delay(60_000, 'held up')]), 'closed');
+    // Nothing else keeps the process alive meanwhile; after it, a timer would do so for a minute.
+    const timer = new AbortController();
+    const heldUp = delay(60_000, 'held up', { signal: timer.signal }).catch(() => 'closed in time');
+    assert.equal(await Promise.race([closing, heldUp]), 'closed');
+    timer.abort();
     const next = new ScriptedReceiver();
     const after = streamOf(next);
     await until('the lines are there', () => next.got.length === 2);
