@@ -221,10 +221,12 @@ test('200 containers that live for milliseconds, 10 at a time: 200 detections, e
   for (const { state, gone, dropped } of own) {
     assert.deepEqual({ state, gone, dropped }, { state: 'included', gone: true, dropped: 0 });
   }
-  // What each container's log could take is counted: delivered, or its container had ended first.
-  const toLog = snapshot.delivery.streams['container'];
-  assert.equal((toLog?.delivered ?? 0) + (toLog?.failed ?? 0), COUNT);
-  t.diagnostic(`in the containers' own logs: ${toLog?.delivered}, ended first: ${toLog?.failed}`);
+  // What each container's log could take is counted: delivered, or its container had ended first. In the moment before a container
+  // is seen to have ended, the notice of its lost line may be tried as well (every 10 s).
+  const { delivered = 0, failed = 0 } = snapshot.delivery.streams['container'] ?? {};
+  const tried = delivered + failed;
+  assert.ok(tried >= COUNT && tried <= COUNT + failed, `${delivered} delivered, ${failed} failed`);
+  t.diagnostic(`in the containers' own logs: ${delivered}, ended first: ${failed}`);
 });
 
 test('the same beside a container that opens files flat out on both cores: still 200, and its losses are its own', async (t) => {
