@@ -52,12 +52,14 @@ export const NO_TABLE: TableOf = { number: NONE, denies: [], tableTurn: -1 };
 
 /**
  * Whether the table of a group, of this turn, is sound for one of these rules, which deny the same: what was known of the former's
- * containers is known of the other's too. So it is when the former keeps it from a third.
+ * containers is known of the other's too, or the container is the same (`isSame`): of that it stays true. So it is when the former
+ * keeps it from a third.
  */
 export function mayKeepTable(
   former: Group | undefined,
   { app, denied, facts }: Pick<Group, 'app' | 'denied' | 'facts'>,
   turn: number,
+  isSame: boolean,
 ): former is Group {
   if (former?.tableTurn !== turn) return false;
   // It filters nothing, and denies by the operator's rules as they are.
@@ -66,7 +68,9 @@ export function mayKeepTable(
   if (former.app !== app) return false;
   const namesOf = (rules: readonly LoadedRule[]): string =>
     rules.map(({ name }) => name).join('\n');
-  return namesOf(former.denied) === namesOf(denied) && knowsAtLeast(facts, former.facts);
+  return (
+    namesOf(former.denied) === namesOf(denied) && (isSame || knowsAtLeast(facts, former.facts))
+  );
 }
 
 /** Number of rules by which the kernel denies with the table of this number; undefined: there is none. */

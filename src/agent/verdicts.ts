@@ -83,6 +83,7 @@ export class KernelVerdicts {
     this.#denials.onLoaded();
     // Tables of more rules stay in use until then: what they are certain of may be a rule that is not in force any more.
     this.certain.end();
+    for (const group of this.#all()) if (group.number !== NONE) group.tableTurn = turn;
     if (!this.#options.enabled) return;
     await setTimeout(this.#options.waitMs ?? WAIT_MS, undefined, { ref: false });
     if (this.#stopped || turn !== this.#turn) return;
@@ -220,7 +221,7 @@ export class KernelVerdicts {
       key,
       denied,
       // Until there is a table of its own, its containers keep theirs if that holds for them.
-      ...(mayKeepTable(former, { app, denied, facts }, this.#turn)
+      ...(mayKeepTable(former, { app, denied, facts }, this.#turn, isOf(container, member))
         ? this.#tableOf(former)
         : NO_TABLE),
       turn: -1,

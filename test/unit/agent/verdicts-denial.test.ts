@@ -91,6 +91,30 @@ test('while other rules are switched off in a flood, what denies is denied all t
   assert.deepEqual(verdicts.status().denying.rules, ['a']);
 });
 
+test('so it is where a rule that is off was the only one to ask what the container is', async () => {
+  const asking = 'evt.type = open and app.name = shop and fd.name = /x';
+  const { rules } = ruleSetOf(
+    [
+      ruleFile('evt.type = execve and proc.exepath = /a').replace('rule: r', 'rule: a'),
+      ruleFile(asking).replace('rule: r', 'rule: c'),
+    ].join('\n'),
+  );
+  const { verdicts, entry, tableOf, done } = world({ denied: new Map([[1, ['a']]]) });
+  const all = [entry(1)];
+  await verdicts.enter({ rules });
+  verdicts.follow(all);
+  await until('it is denied', () => verdicts.status().denying.containers === 1);
+  done.length = 0;
+  const fewer = {
+    rules: rules.map((rule) => (rule.name === 'c' ? { ...rule, enabled: false } : rule)),
+  };
+  await verdicts.enter(fewer);
+  verdicts.follow(all);
+  await until('its table is of the rules that are left', () => verdicts.isSettled());
+  assert.notEqual(tableOf(1), undefined);
+  assert.ok(!done.some((what) => /^1 .*: 0$/.test(what)), 'at no time by none');
+});
+
 test('what is lifted in one app ends there at once, and others are denied it all the while', async () => {
   const denied = new Map([
     [1, ['a', 'b']],
