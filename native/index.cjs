@@ -185,6 +185,17 @@ class Probe {
     addon.suspendVerdicts(this.#handle);
   }
 
+  stopFiltering(only) {
+    if (only !== undefined) checkTable(only, 1);
+    addon.stopFiltering(this.#handle, only ?? 0);
+  }
+
+  allowRules(number, rules) {
+    checkTable(number, 1);
+    if (rules >>> 0 !== rules) throw new TypeError(`rules must be 32 bits, not ${rules}`);
+    addon.allowRules(this.#handle, number, rules);
+  }
+
   denyConnects(directory, objectPath = path.join(__dirname, 'build', 'deny-connects.bpf.o')) {
     checkText(directory, 'directory');
     checkText(objectPath, 'objectPath');

@@ -177,11 +177,12 @@ export class Probe {
    * with that number. Undefined removes it: all file calls and connects of these containers are reported.
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
-  /**
-   * From its return on, all opens are reported, whatever the table of their container. Tables that are set afterwards apply
-   * again. The others keep their memory, 1.2 MB each, until another is set at their number or they are removed.
-   */
+  /** From its return on, no table filters or denies. One that is set anew does; the others keep their memory, 1.2 MB each, until they are removed. */
   suspendVerdicts(): void;
+  /** The same, but what the tables deny stays denied. `only`: this one alone filters no more. */
+  stopFiltering(only?: number): void;
+  /** These rules of the table at this number deny no more: bit n: rule n. Throws LoaderError: ENOENT if there is none. */
+  allowRules(number: number, rules: number): void;
   /**
    * From its return on, connections that a rule certainly denies are refused with EPERM, as the tables of their containers say.
    * `directory`: the root of the cgroup v2 hierarchy. Idempotent; loads the programs first, in some 0.1 s. Throws LoaderError:

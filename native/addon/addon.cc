@@ -87,6 +87,22 @@ napi_value SuspendVerdicts(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.SuspendVerdicts());
 }
 
+// stopFiltering(handle, number: 0: all)
+napi_value StopFiltering(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  uint32_t number = 0;
+  if (!(Arguments(env, info) >> handle >> number)) return nullptr;
+  return Done(env, handle->probe.StopFiltering(number));
+}
+
+// allowRules(handle, number, rules)
+napi_value AllowRules(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  uint32_t number = 0, rules = 0;
+  if (!(Arguments(env, info) >> handle >> number >> rules)) return nullptr;
+  return Done(env, handle->probe.AllowRules(number, rules));
+}
+
 // denyConnects(handle, objectPath, directory)
 napi_value DenyConnects(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -325,7 +341,8 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_callback function;
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
-      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
+      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts},
+      {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
       {"denyCalls", DenyCalls}, {"allowCalls", AllowCalls},
       {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"pinnedScope", PinnedScope},

@@ -102,12 +102,18 @@ Status ReadPinnedTable(const std::string& directory, uint32_t number, verdict_ta
 
 Status AllowPinnedRules(const std::string& directory, uint32_t number, uint32_t rules) {
   const Pinned map(OpenTable(directory, number));
+  int error = CheckMap(map, sizeof(__u32), sizeof(verdict_table));
+  if (!error) error = AllowRulesIn(map.fd, rules);
+  return StatusOf(error, "allow again what rules deny");
+}
+
+int AllowRulesIn(int map, uint32_t rules) {
   const auto table = std::make_unique<verdict_table>();
-  int error = ReadTable(map, table.get());
+  const __u32 zero = 0;
+  const int error = bpf_map_lookup_elem(map, &zero, table.get());
+  if (error) return error;
   for (__u32& denying : table->denying) denying &= ~rules;
   // The kernel copies the value while programs read it. Whatever they see of a word between the two, each rule either still denies
   // or does not any more; all other bytes stay the same.
-  const __u32 zero = 0;
-  if (!error) error = bpf_map_update_elem(map.fd, &zero, table.get(), BPF_EXIST);
-  return StatusOf(error, "allow again what rules deny");
+  return bpf_map_update_elem(map, &zero, table.get(), BPF_EXIST);
 }

@@ -32,3 +32,5 @@ Status AllowPinned(const std::string& directory, uint64_t cgroup, uint32_t level
 Status ReadPinnedTable(const std::string& directory, uint32_t number, verdict_table* table);
 // These rules of the table deny nothing any more (bit n: rule n).
 Status AllowPinnedRules(const std::string& directory, uint32_t number, uint32_t rules);
+// The same of the map of a table; 0, or -errno.
+int AllowRulesIn(int map, uint32_t rules);

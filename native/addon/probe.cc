@@ -250,8 +250,12 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
     error = bpf_map_update_elem(map, &zero, table, BPF_ANY);
     // Both calls wait until no program uses the previous table.
     if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
-    if (!error) __atomic_fetch_or(&state_->tables, bit, __ATOMIC_SEQ_CST);
+    if (!error) {
+      __atomic_fetch_or(&state_->tables, bit, __ATOMIC_SEQ_CST);
+      __atomic_fetch_or(&state_->filters, bit, __ATOMIC_SEQ_CST);
+    }
   } else {
+    __atomic_fetch_and(&state_->filters, ~bit, __ATOMIC_SEQ_CST);
     __atomic_fetch_and(&state_->tables, ~bit, __ATOMIC_SEQ_CST);
     error = bpf_map_delete_elem(tables, &number);
     if (error == -ENOENT) error = 0;
@@ -271,9 +275,28 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
 
 Status Probe::SuspendVerdicts() {
   if (!state_) return Status::Fail(EBADF, "change what is filtered");
+  __atomic_store_n(&state_->filters, 0, __ATOMIC_SEQ_CST);
   __atomic_store_n(&state_->tables, 0, __ATOMIC_SEQ_CST);
   // Removing one table waits for the programs that use any.
   return verdicts_.empty() ? Status{} : SetVerdicts(verdicts_.begin()->first, nullptr);
+}
+
+Status Probe::StopFiltering(uint32_t only) {
+  const char* kDoing = "change what is filtered";
+  int tables = object_ ? MapFd("verdict_tables") : -1;
+  if (tables < 0 || !state_) return Status::Fail(EBADF, kDoing);
+  __atomic_fetch_and(&state_->filters, only ? ~(1ull << only) : 0, __ATOMIC_SEQ_CST);
+  if (verdicts_.empty()) return {};
+  // Putting a table where it is waits for the programs that use any.
+  const auto& [number, map] = *verdicts_.begin();
+  const int error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
+  return error ? Status::Fail(-error, kDoing) : Status{};
+}
+
+Status Probe::AllowRules(uint32_t number, uint32_t rules) {
+  const auto found = verdicts_.find(number);
+  const int error = found == verdicts_.end() ? -ENOENT : AllowRulesIn(found->second, rules);
+  return error ? Status::Fail(-error, "allow again what rules deny") : Status{};
 }
 
 Status Probe::RunVerdict(verdict_run_args* args) {

@@ -52,6 +52,10 @@ class Probe {
   Status SetVerdicts(uint32_t number, const verdict_table* table);
   // From its return on no table filters opens, until one is set again. Waits as SetVerdicts does, once.
   Status SuspendVerdicts();
+  // The same, but what the tables deny stays denied. Number 0: all.
+  Status StopFiltering(uint32_t number);
+  // These rules of the table at this number deny no more: bit n: rule n. ENOENT: there is none.
+  Status AllowRules(uint32_t number, uint32_t rules);
   // Loads the programs that refuse connections, or calls on files, from these objects, and attaches them (see Denial). Tables
   // decide what they refuse.
   Status DenyConnects(const std::string& path, const std::string& directory) { return connects_.Start(object_, path, directory); }

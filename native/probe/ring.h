@@ -21,7 +21,7 @@ static __always_inline struct scratch *ring__get_scratch(void)
  */
 static __always_inline bool ring__is_urgent(const struct scratch *s, const struct scope_entry *entry, bool bulk)
 {
-	return bulk ? entry->table != 0 : s->h.kind != KIND_CLONE && s->h.kind != KIND_EXIT;
+	return bulk ? scope__filter_of(entry) != 0 : s->h.kind != KIND_CLONE && s->h.kind != KIND_EXIT;
 }
 
 /*

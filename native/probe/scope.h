@@ -153,6 +153,19 @@ static __always_inline void scope__note_level(__u32 level)
 }
 
 /* Skips the lookup for the id 0. */
+/* Whether this table filters calls. */
+static __always_inline bool scope__is_filtering(__u32 table)
+{
+	return *(volatile __u64 *)&state.filters & (1ULL << (table & 63));
+}
+
+/* The table that filters calls of this container; 0: none does. */
+static __always_inline __u32 scope__filter_of(const struct scope_entry *entry)
+{
+	__u32 table = *(volatile __u32 *)&entry->table;
+	return scope__is_filtering(table) ? table : 0;
+}
+
 static __always_inline struct scope_entry *scope__find_entry(__u64 id)
 {
 	if (!id)

@@ -30,7 +30,8 @@ struct probe_state {
 	__u32 sees_compat; /* WANTED_*: 32-bit calls are reported, and those of x32 */
 	__u32 urgent;	    /* 1: an urgent record was sent since the consumer has set 0 */
 	__u32 keeps_paths;  /* 1: a path that was written is kept, since two hooks of a call ask for it */
-	__u64 tables;	    /* bit n: table n of verdict_tables may filter file calls */
+	__u64 tables;	    /* bit n: table n of verdict_tables is there */
+	__u64 filters;	    /* bit n: it also filters; those that do not still deny */
 	__u64 unread_since; /* CLOCK_BOOTTIME ns: the consumer has read everything from before */
 	__u64 seen;	    /* the same: the agent was there; 0: it does not say so */
 	__u64 deny_until;   /* the same: from then on nothing is denied; 0: no limit */
@@ -69,7 +70,7 @@ struct scope_entry {
 	__u32 exec_bytes;
 	__u32 bulk_bytes;
 	__u32 loss_look;
-	__u32 table; /* of verdict_tables: filters its file calls; 0: none does */
+	__u32 table; /* of verdict_tables: filters its file calls, and denies; 0: none does */
 	__u32 held;  /* HELD_*: the rings that get no more of its records for now */
 	__u32 pad;
 	__u64 denied_unseen; /* denials while no agent was there */

@@ -35,6 +35,15 @@ function adviceFor({ code, detail = '' }: Partial<Refusal>, said: string, more: 
   return 'Run "varvel doctor" to see what this host lacks.';
 }
 
+/** What `ask` returns; throws what `explain` makes of its error. */
+export function explained<T>(doing: string, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    throw explain(error, doing);
+  }
+}
+
 /** Loads what refuses calls by these functions. Throws UserError if the kernel does not let it. */
 export function refusing(what: string, functions: string, load: () => void): void {
   try {

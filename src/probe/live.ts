@@ -9,7 +9,7 @@ import {
   type ProbeStats,
 } from 'ebpf-loader-napi';
 import { UserError } from '../shared/user-error.ts';
-import { explain, refusing } from './kernel-error.ts';
+import { explain, explained, refusing } from './kernel-error.ts';
 import type { KernelScopeState, ScopeEntry, ScopeMap, ScopePattern } from './scope.ts';
 
 /**
@@ -181,11 +181,7 @@ export class LiveProbe {
    * monotonic. Throws UserError if the kernel refuses.
    */
   filtered(): Float64Array {
-    try {
-      return this.#probe.filtered();
-    } catch (error) {
-      throw explain(error, 'read what was filtered');
-    }
+    return explained('read what was filtered', () => this.#probe.filtered());
   }
 
   /** Sums over deleted scope entries: totals are these plus those of `scope.entries()`. */
@@ -249,11 +245,7 @@ export class LiveProbe {
    * count as prefiltered. Takes effect between two calls; undefined: all are reported. Throws UserError if the kernel refuses.
    */
   setVerdicts(number: number, table: Uint8Array | undefined): void {
-    try {
-      this.#probe.setVerdicts(number, table);
-    } catch (error) {
-      throw explain(error, 'change what is filtered');
-    }
+    explained('change what is filtered', () => this.#probe.setVerdicts(number, table));
   }
 
   /**
@@ -318,11 +310,7 @@ export class LiveProbe {
 
   /** See the loader's `adoptProcess`. Throws UserError if the kernel refuses. */
   adoptProcess(known: LoaderKnownProcess): void {
-    try {
-      this.#probe.adoptProcess(known);
-    } catch (error) {
-      throw explain(error, 'tell what a process runs');
-    }
+    explained('tell what a process runs', () => this.#probe.adoptProcess(known));
   }
 
   /** See the loader's `noteSeen`. */
@@ -330,13 +318,19 @@ export class LiveProbe {
     this.#probe.noteSeen(denyMs);
   }
 
-  /** From its return on, all file calls are reported until tables are set again. Throws UserError if the kernel refuses. */
+  /** From its return on, all file calls are reported, and nothing is denied, until tables are set again. Throws UserError if the kernel refuses. */
   suspendVerdicts(): void {
-    try {
-      this.#probe.suspendVerdicts();
-    } catch (error) {
-      throw explain(error, 'change what is filtered');
-    }
+    explained('change what is filtered', () => this.#probe.suspendVerdicts());
+  }
+
+  /** The same, but what the tables deny stays denied. `only`: this table alone filters no more. Throws UserError if the kernel refuses. */
+  stopFiltering(only?: number): void {
+    explained('change what is filtered', () => this.#probe.stopFiltering(only));
+  }
+
+  /** These rules of the table deny no more: bit n: rule n. Throws UserError if the kernel refuses, or has no such table. */
+  allowRules(number: number, rules: number): void {
+    explained('change what is denied', () => this.#probe.allowRules(number, rules));
   }
 
   /** Starts to deliver batches: calls `onBatch(bytes)` after putting that many bytes of records at the start of the buffer. */
@@ -370,11 +364,7 @@ export class LiveProbe {
  * sent) and execs /bin/true. Blocks a few ms; returns its pid. Throws UserError if it cannot.
  */
 export function runSelfTestChild(cgroupDirectory: string, sentinel: string): number {
-  try {
-    return selfTest(cgroupDirectory, sentinel);
-  } catch (error) {
-    throw explain(error, 'run the self-test');
-  }
+  return explained('run the self-test', () => selfTest(cgroupDirectory, sentinel));
 }
 
 /**
@@ -382,9 +372,7 @@ export function runSelfTestChild(cgroupDirectory: string, sentinel: string): num
  * some 100 ms; returns its exit code, at most 200. Throws UserError if it cannot be run, or was killed.
  */
 export function runAsContainer(cgroupDirectory: string, script: string): number {
-  try {
-    return runFirstProcess(cgroupDirectory, process.execPath, script);
-  } catch (error) {
-    throw explain(error, 'run a process as a container does');
-  }
+  return explained('run a process as a container does', () =>
+    runFirstProcess(cgroupDirectory, process.execPath, script),
+  );
 }

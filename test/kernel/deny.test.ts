@@ -110,6 +110,29 @@ describe('denied programs', () => {
     );
   });
 
+  test('by a table that filters no more, too, but not by a rule that was ended in it', async () => {
+    const two = ruleSetOf(
+      [ruleFile(BAD.replaceAll('~', dir)), ruleFile(`${BAD}2`.replaceAll('~', dir))]
+        .join('\n')
+        .replace('rule: r', 'rule: all'),
+    );
+    const { bytes, places } = verdictTable(two, 'docker', new Set(['all', 'r']));
+    probe.probe.setVerdicts(TABLE, bytes);
+    const tries = async (): Promise<boolean[]> => {
+      const steps = [...forks(...runs('bad')), ...forks(...runs('bad2'))];
+      const [, seen] = await programs(runs('good', ...steps));
+      return seen.slice(1).map(([, denied]) => denied);
+    };
+    probe.probe.stopFiltering();
+    assert.deepEqual(await tries(), [true, true]);
+    probe.probe.allowRules(TABLE, 1 << places.indexOf('all'));
+    assert.deepEqual(await tries(), [false, true]);
+    probe.probe.setVerdicts(TABLE, bytes);
+    assert.deepEqual(await tries(), [true, true]);
+    probe.probe.suspendVerdicts();
+    assert.deepEqual(await tries(), [false, false]);
+  });
+
   test('only what an older process starts: a rule that lets start scripts be', async () => {
     deny(`${BAD} and not proc.ppid.duration < ${OLD_NS} and proc.is_from_outside != true`);
     const before = probe.events.length;

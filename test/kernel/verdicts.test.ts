@@ -294,6 +294,26 @@ describe('verdicts of opens', () => {
     assert.deepEqual(await reported(plain), [false]);
   });
 
+  test('without filtering, all is reported until a table is set anew; one alone can stop to filter', async () => {
+    const plain = [open(join(dir, 'plain/file'))];
+    judge(NOTHING);
+    probe.probe.setVerdicts(OTHER, NOTHING);
+    probe.probe.stopFiltering(OTHER);
+    assert.deepEqual(await reported(plain), [false]);
+    probe.probe.stopFiltering(TABLE);
+    assert.deepEqual(await reported(plain), [true]);
+    judge(NOTHING);
+    assert.deepEqual(await reported(plain), [false]);
+    probe.probe.stopFiltering();
+    assert.deepEqual(await reported(plain), [true]);
+    judge(NOTHING);
+    assert.deepEqual(await reported(plain), [false]);
+    probe.probe.setVerdicts(OTHER, undefined);
+    assert.throws(() => probe.probe.allowRules(OTHER, 1), { code: 'ENOENT' });
+    assert.throws(() => probe.probe.allowRules(TABLE, -1), TypeError);
+    assert.throws(() => probe.probe.stopFiltering(64), TypeError);
+  });
+
   /** Opens a file again and again while the tables take turns; how often that was reported or lost, and how often kept back. */
   async function whileSwapped(
     tables: readonly (Uint8Array | undefined)[],

@@ -122,6 +122,10 @@ async function round(number) {
   const program = { path: Buffer.alloc(100_000, 0x2f), layer: 1 };
   assert.equal(probe.runVerdict(1, judged(Buffer.from('/x'), program)).passes, 0);
   probe.setVerdicts(2, new Uint8Array(TABLE_BYTES));
+  probe.allowRules(2, 2 ** 32 - 1);
+  refuses(() => probe.allowRules(9, 1), 'ENOENT');
+  probe.stopFiltering(2);
+  probe.stopFiltering();
   probe.suspendVerdicts();
   assert.equal(probe.runVerdict(2, judged(Buffer.from('/etc/hostname'))).passes, -1);
   const text = Buffer.alloc(100_000, 0x2f);

@@ -252,7 +252,7 @@ __noinline int call__may_match(struct call_state *c)
 	if (!c->spec.fd && call__may_match_path(c, 1))
 		passes = 1;
 	/* The paths may have been judged by different tables, as the chunks of one path (see verdict__passes). */
-	if (t && verdict__find_table(c->table) == t)
+	if (t && verdict__find_table(c->table) == t && scope__is_filtering(c->table))
 		return passes;
 	c->failing = ALL_FAILING;
 	return 1;

@@ -201,7 +201,7 @@ __noinline int call__send(void)
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
 	if (!is_refused && !is_change && (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
-			    !call__may_match_kind(c, *(volatile __u32 *)&entry->table))) {
+			    !call__may_match_kind(c, scope__filter_of(entry)))) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}

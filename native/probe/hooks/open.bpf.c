@@ -273,7 +273,7 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 	else if (ret < 0 && r->raw_len && s->b[sizeof(*r)] != '/')
 		start = file__write_directory(task, call->dirfd, task->fs);
 
-	__u32 table = *(volatile __u32 *)&entry->table;
+	__u32 table = scope__filter_of(entry);
 	struct verdict_call *v = verdict__get_call();
 	/* without a path as passed there is nothing to compare with: user memory that is gone */
 	if (table && v && (file || ret < 0) && r->raw_len) {
@@ -282,7 +282,8 @@ static __always_inline int open__send(struct task_struct *task, struct scope_ent
 		v->dots = open__may_have_dots(table);
 		v->layer = !file ? LAYER_NO_FILE : facts.flags & FILE_UPPER_LAYER ? LAYER_UPPER :
 			   facts.flags & FILE_LOWER_LAYER ? LAYER_LOWER : LAYER_NONE;
-		if (!(file ? open__may_match_file(start, facts.mode, call->flags) : open__may_match_claim(start))) {
+		if (!(file ? open__may_match_file(start, facts.mode, call->flags) : open__may_match_claim(start)) &&
+		    scope__is_filtering(table)) {
 			ring__count_filtered(entry, event);
 			return 0;
 		}
