@@ -228,11 +228,13 @@ export class Denials {
   }
 
   status(groups: Iterable<DeniedGroup>): DenyingStatus {
-    const all = [...groups].filter(({ entries, turn }) => entries.length > 0 && turn >= 0);
+    const all = [...groups].filter(({ entries }) => entries.length > 0);
     const denying = all.filter(({ number, denies }) => number !== NONE && denies.length > 0);
-    const late = all.flatMap(({ denied, denies }) =>
-      denied.map(({ name }) => name).filter((name) => !denies.includes(name)),
-    );
+    const late = all
+      .filter(({ turn }) => turn >= 0)
+      .flatMap(({ denied, denies }) =>
+        denied.map(({ name }) => name).filter((name) => !denies.includes(name)),
+      );
     return {
       containers: denying.reduce((sum, { entries }) => sum + entries.length, 0),
       rules: sorted(denying.flatMap(({ denies }) => denies)),

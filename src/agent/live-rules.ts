@@ -196,7 +196,8 @@ export class LiveRules {
       if (!kernelFirst) this.#options.verdicts.leave();
       // What apps' shed rules have denied is evaluated by them.
       else {
-        this.#options.verdicts.endDenyingBut(withoutPriorities(this.#rules.ruleSet, priorities));
+        const kept = withoutPriorities(this.#rules.ruleSet, priorities);
+        this.#options.verdicts.endDenyingBut(kept, priorities);
         this.#options.probe.drain();
         this.#options.evaluation.finishEvents();
       }
@@ -293,7 +294,7 @@ export class LiveRules {
       throw error;
     }
     // What shed rules have denied is evaluated by them.
-    if (kernelFirst) verdicts.endDenyingBut(ruleSet);
+    if (kernelFirst) verdicts.endDenyingBut(ruleSet, this.#shed);
     // The old rules evaluate all events so far: the kernel withheld events that only the new rules need.
     this.#options.probe.drain();
     this.#options.evaluation.swapEngine(engine);

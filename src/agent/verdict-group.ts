@@ -5,6 +5,8 @@ import type { Container } from '../apps/identity.ts';
 import type { RegistryEntry, Resolution } from '../apps/resolution.ts';
 import { knowsAtLeast, type ContainerFacts } from '../plan/verdicts/container-tests.ts';
 import { levelOf } from '../probe/scope.ts';
+import { isSameCondition } from '../rules/compile/checked.ts';
+import type { Priority } from '../rules/detection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { BEFORE_IDENTITY, type JudgedApp } from './judged-app.ts';
 import { NONE } from './verdict-numbers.ts';
@@ -33,8 +35,10 @@ export interface Group {
   /** Its name among those of the app. */
   readonly key: string;
   /** By which rules programs are to be denied, and by which of them the kernel does. */
-  readonly denied: readonly LoadedRule[];
+  denied: readonly LoadedRule[];
   denies: readonly string[];
+  /** Whether its table filters; else it only denies. */
+  filters: boolean;
   /** Number of its table; NONE if there is none. */
   number: number;
   /** The `#turn` of that table, which may be one that it keeps from another group. */
@@ -45,10 +49,15 @@ export interface Group {
 }
 
 /** What a group has of its table. */
-export type TableOf = Pick<Group, 'number' | 'denies' | 'tableTurn'>;
+export type TableOf = Pick<Group, 'number' | 'denies' | 'filters' | 'tableTurn'>;
 
 /** Of a group for which there is none yet. */
-export const NO_TABLE: TableOf = { number: NONE, denies: [], tableTurn: -1 };
+export const NO_TABLE: TableOf = {
+  number: NONE,
+  denies: [],
+  filters: false,
+  tableTurn: -1,
+};
 
 /**
  * Whether the table of a group, of this turn, is sound for one of these rules, which deny the same: what was known of the former's
@@ -56,21 +65,72 @@ export const NO_TABLE: TableOf = { number: NONE, denies: [], tableTurn: -1 };
  * keeps it from a third.
  */
 export function mayKeepTable(
-  former: Group | undefined,
+  former: Group,
   { app, denied, facts }: Pick<Group, 'app' | 'denied' | 'facts'>,
   turn: number,
   isSame: boolean,
-): former is Group {
-  if (former?.tableTurn !== turn) return false;
-  // It filters nothing, and denies by the operator's rules as they are.
-  if (former.app === BEFORE_IDENTITY && app !== BEFORE_IDENTITY)
-    return former.denied.every((rule) => denied.includes(rule));
-  if (former.app !== app) return false;
+): boolean {
+  if (former.tableTurn !== turn || former.app !== app) return false;
   const namesOf = (rules: readonly LoadedRule[]): string =>
     rules.map(({ name }) => name).join('\n');
   return (
     namesOf(former.denied) === namesOf(denied) && (isSame || knowsAtLeast(facts, former.facts))
   );
+}
+
+/** The same of a table that is to filter nothing: all that it denies is denied by the other's rules, too. */
+export function mayKeepDenial(
+  former: Group,
+  { denied, facts }: Pick<Group, 'denied' | 'facts'>,
+  isSame: boolean,
+): boolean {
+  return (
+    former.number !== NONE &&
+    former.denies.length > 0 &&
+    // Of containers that nothing is known of, nothing was taken for known.
+    (isSame || former.app === BEFORE_IDENTITY || knowsAtLeast(facts, former.facts)) &&
+    former.denied.every((rule) => denied.some((other) => isSameRule(rule, other)))
+  );
+}
+
+/** Whether it matches the same: one of the same files, read again, may. */
+const isSameRule = (one: LoadedRule, other: LoadedRule): boolean =>
+  one === other ||
+  (one.name === other.name &&
+    one.enabled === other.enabled &&
+    one.events.size === other.events.size &&
+    [...one.events].every((event) => other.events.has(event)) &&
+    isSameCondition(one.condition, other.condition));
+
+/** What becomes of the rules that deny in a group. */
+export interface StillDenied {
+  /** Those that are in force, as they are now. */
+  readonly denied: readonly LoadedRule[];
+  /** The names of the operator's that are not, or have changed. */
+  readonly ended: ReadonlySet<string>;
+  /** Whether one of the app's own is off. */
+  readonly losesOwn: boolean;
+}
+
+/** `rules`: those of the operator that are in force, by name; `shed`: the app's own of these priorities are not. */
+export function stillDenied(
+  { app, denied }: Pick<Group, 'app' | 'denied'>,
+  rules: ReadonlyMap<string, LoadedRule>,
+  shed: readonly Priority[],
+): StillDenied {
+  const own = app === 'none' ? [] : app.ruleSet.rules;
+  const kept: LoadedRule[] = [];
+  const ended = new Set<string>();
+  let losesOwn = false;
+  for (const rule of denied) {
+    const now = rules.get(rule.name);
+    if (own.includes(rule)) {
+      if (shed.includes(rule.priority)) losesOwn = true;
+      else kept.push(rule);
+    } else if (now !== undefined && isSameRule(rule, now)) kept.push(now);
+    else ended.add(rule.name);
+  }
+  return { denied: kept, ended, losesOwn };
 }
 
 /** Number of rules by which the kernel denies with the table of this number; undefined: there is none. */

@@ -5,6 +5,10 @@ import { digestOfTable, type DeniedTable } from './denied-record.ts';
 export const TABLES_MAX = 31;
 /** The number that means: all file calls are reported. */
 export const NONE = 0;
+/** Stands before the number of a table that denies but does not filter: it is of former rules, and not shared any more. */
+const FORMER = 'former ';
+
+type Kernel = Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'stopFiltering' | 'allowRules'>;
 
 /** The rules of a table. */
 export interface TableRules {
@@ -28,7 +32,7 @@ interface Table {
  * evicted only if no number is free.
  */
 export class VerdictNumbers {
-  readonly #probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts'>;
+  readonly #probe: Kernel;
   /** By digest, least recently used first. */
   readonly #tables = new Map<string, Table>();
   /** Numbers without a table, or with a suspended one. */
@@ -36,7 +40,7 @@ export class VerdictNumbers {
   /** Those of `#free` whose table still takes memory. */
   readonly #stale = new Set<number>();
 
-  constructor(probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts'>) {
+  constructor(probe: Kernel) {
     this.#probe = probe;
   }
 
@@ -97,11 +101,46 @@ export class VerdictNumbers {
   suspend(): void {
     if (this.#tables.size === 0) return;
     this.#probe.suspendVerdicts();
-    for (const { number } of this.#tables.values()) {
-      this.#stale.add(number);
-      this.#free.push(number);
+    for (const digest of this.#tables.keys()) this.#drop(digest);
+  }
+
+  /**
+   * No table filters any more. Those in use that deny go on denying; the others are disabled, and nobody may have their numbers.
+   * `only`: this one, which is in use and denies.
+   */
+  stopFiltering(only?: number): void {
+    if (this.#tables.size === 0) return;
+    this.#probe.stopFiltering(only);
+    for (const [digest, table] of [...this.#tables]) {
+      if (only !== undefined && table.number !== only) continue;
+      if (table.users === 0 || table.rules.denied.length === 0) this.#drop(digest);
+      else this.#keepAside(digest, table);
     }
-    this.#tables.clear();
+  }
+
+  /** Nobody else gets it. */
+  #keepAside(digest: string, table: Table): void {
+    this.#tables.delete(digest);
+    this.#tables.set(`${FORMER}${table.number}`, table);
+  }
+
+  /** These rules deny no more by the table of this number. Throws UserError if the kernel refuses. */
+  allow(number: number, names: ReadonlySet<string>): void {
+    const [found] = [...this.#tables].filter(([, table]) => table.number === number);
+    if (found === undefined || names.size === 0) return;
+    const [digest, table] = found;
+    const { places } = table.rules;
+    const bits = places.reduce((all, name, n) => (names.has(name) ? all | (1 << n) : all), 0);
+    if (bits !== 0) this.#probe.allowRules(number, bits >>> 0);
+    this.#keepAside(digest, table);
+  }
+
+  #drop(digest: string): void {
+    const number = this.#tables.get(digest)?.number;
+    if (number === undefined) return;
+    this.#tables.delete(digest);
+    this.#stale.add(number);
+    this.#free.push(number);
   }
 
   /** Frees one table's memory, which takes the kernel some ms. */
@@ -117,6 +156,11 @@ export class VerdictNumbers {
     for (const [digest, table] of this.#tables) {
       if (table.number !== number) continue;
       table.users += by;
+      // It would never be used again.
+      if (table.users === 0 && digest.startsWith(FORMER)) {
+        this.#drop(digest);
+        return;
+      }
       this.#tables.delete(digest);
       this.#tables.set(digest, table);
       return;

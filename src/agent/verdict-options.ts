@@ -6,7 +6,10 @@ import type { CanRefuse, DeniedAmong } from './denials.ts';
 import type { JudgedApp } from './judged-app.ts';
 
 export interface KernelVerdictsOptions {
-  readonly probe: Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'scope'>;
+  readonly probe: Pick<
+    LiveProbe,
+    'setVerdicts' | 'suspendVerdicts' | 'stopFiltering' | 'allowRules' | 'scope'
+  >;
   readonly logger: Logger;
   /**
    * Returns the same object as long as nothing changes for the app. `none`: only the operator's rules apply, permanently;

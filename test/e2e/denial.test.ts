@@ -95,6 +95,50 @@ test('a program that a rule denies does not run; elsewhere, and in monitor mode,
   }
 });
 
+test('what a rule denies is denied all the while that rules are loaded again', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': DENIES, 'other.yaml': RULES },
+    config: ['responses: [{match: {rule: New*}, do: deny, mode: enforce, fall_back: false}]'],
+  });
+  const app = await runApp(engine, 'shop', 'production');
+  const { denying } = (await agent.snapshot()).kernel.verdicts;
+  assert.equal(denying.inVain, 0);
+  const settled = () =>
+    until('the kernel denies by the rules in force', async () => {
+      const { verdicts } = (await agent.snapshot()).kernel;
+      return verdicts.denying.containers === 1 && verdicts.tables > 0;
+    });
+  try {
+    await settled();
+    const tries = execInContainer(
+      app,
+      `${DROP} true; n=0; while ! test -e /tmp/stop; do /tmp/new/busybox touch /tmp/ran; n=$((n+1)); echo $n > /tmp/tries; done 2>/dev/null`,
+    );
+    const triedMore = async (): Promise<void> => {
+      assert.equal(await execInContainer(app, 'echo > /tmp/tries'), 0);
+      await until('it is tried again', async () => {
+        return (await execInContainer(app, 'test "$(cat /tmp/tries)" -gt 0')) === 0;
+      });
+    };
+    const other = join(dirname(agent.configFile), 'other.yaml');
+    for (let n = 0; n < 4; n++) {
+      // Other rules change, too, and a reload can come before the tables of the one before.
+      writeFileSync(other, n % 2 === 0 ? RULES.replaceAll('/etc/', '/opt/') : RULES);
+      await agent.reload();
+      await triedMore();
+      if (n % 2 === 1) await settled();
+    }
+    assert.equal(await execInContainer(app, 'touch /tmp/stop'), 0);
+    assert.equal(await tries, 0);
+    assert.equal(await execInContainer(app, 'test -e /tmp/ran'), 1, 'it has never run');
+    assert.equal((await agent.snapshot()).kernel.verdicts.denying.inVain, 0);
+  } finally {
+    await app.remove({ force: true });
+  }
+});
+
 const AGED = `
 - rule: New program run by an old app
   desc: A test's own. It lets start scripts be.

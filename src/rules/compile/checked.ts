@@ -97,3 +97,32 @@ export function isPathDependent(condition: Checked): boolean {
     (test) => test.left.pathDependent || test.right?.pathDependent === true,
   );
 }
+
+/** Do they say the same, word for word? False also for some that mean the same. */
+export function isSameCondition(one: Checked, other: Checked): boolean {
+  const known = new Map<CheckedMacro, CheckedMacro>();
+  const isSame = (a: Checked, b: Checked | undefined): boolean => {
+    if (a === b) return true;
+    switch (a.kind) {
+      case 'and':
+      case 'or':
+        return (
+          b?.kind === a.kind &&
+          a.operands.length === b.operands.length &&
+          a.operands.every((operand, at) => isSame(operand, b.operands[at]))
+        );
+      case 'not':
+        return b?.kind === 'not' && isSame(a.operand, b.operand);
+      case 'macro':
+        if (b?.kind !== 'macro') return false;
+        // Once for each: macros within each other would take exponential time.
+        if (known.get(a.macro) === b.macro) return true;
+        if (!isSame(a.macro.body, b.macro.body)) return false;
+        known.set(a.macro, b.macro);
+        return true;
+      case 'test':
+        return b?.kind === 'test' && a.test.key === b.test.key;
+    }
+  };
+  return isSame(one, other);
+}

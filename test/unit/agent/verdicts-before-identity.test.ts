@@ -127,6 +127,8 @@ test('a container keeps the table, too, if its app is known before containers ar
   // Other rules come before it is looked at.
   assert.notEqual(appears(2), 0);
   verdicts.leave();
+  assert.notEqual(kernel.told.get(2), 0, 'it is denied until it is known what they are');
+  void verdicts.enter(RULES);
   assert.equal(kernel.told.get(2), 0);
 });
 
@@ -151,7 +153,7 @@ test('what no rule matches there is given up there only, and not if the app’s 
   assert.equal(verdicts.status().denying.inVain, 1);
 });
 
-test('while rules change nothing is denied there, and of rules that can deny nothing there is no table', async () => {
+test('what no rule in force denies is not denied there any more, and of rules that can deny nothing there is no table', async () => {
   const { verdicts, entry, tableOf } = world({ before: ['a', 'r'] });
   await verdicts.enter(EXECS);
   verdicts.follow([entry(1, PENDING)]);

@@ -56,8 +56,13 @@ export function world({
   const kernel = {
     tables: new Map<number, string>(),
     suspended: new Set<number>(),
+    /** Tables that deny, but do not filter. */
+    denying: new Set<number>(),
     told: new Map<number, number>(),
     refuses: false,
+    allowRules: (number: number, rules: number): void => {
+      done.push(`table ${number}: rules ${rules.toString(2)} deny no more`);
+    },
     /** Of the scope map, where it is not `included`. */
     states: new Map<number, 'excluded' | 'gone'>(),
   };
@@ -66,6 +71,7 @@ export function world({
       setVerdicts: (number, table) => {
         done.push(`table ${number}: ${table === undefined ? 'none' : 'set'}`);
         kernel.suspended.delete(number);
+        kernel.denying.delete(number);
         if (table === undefined) kernel.tables.delete(number);
         else kernel.tables.set(number, Buffer.from(table).toString('latin1'));
       },
@@ -73,6 +79,12 @@ export function world({
         done.push('suspended');
         for (const number of kernel.tables.keys()) kernel.suspended.add(number);
       },
+      stopFiltering: (only) => {
+        done.push(`filters no more: ${only ?? 'all'}`);
+        for (const number of only === undefined ? kernel.tables.keys() : [only])
+          kernel.denying.add(number);
+      },
+      allowRules: (number, rules) => kernel.allowRules(number, rules),
       scope: {
         set: (cgroupId, state, level, table = 0) => {
           if (kernel.refuses) throw new Error('ENOSPC');
@@ -118,10 +130,13 @@ export function world({
     if (one.resolution.state === 'included') apps.set(one.resolution.container, app);
     return one;
   };
-  /** The table that a container's opens are judged by; undefined: none. */
+  /** The table of a container; undefined: none. */
   const tableOf = (cgroupId: number): string | undefined => {
     const number = kernel.told.get(cgroupId) ?? 0;
     return kernel.suspended.has(number) ? undefined : kernel.tables.get(number);
   };
-  return { time, done, kernel, verdicts, entry, entryOf, tableOf, warned };
+  /** Whether calls in a container are filtered by it. */
+  const isFiltered = (cgroupId: number): boolean =>
+    tableOf(cgroupId) !== undefined && !kernel.denying.has(kernel.told.get(cgroupId) ?? 0);
+  return { time, done, kernel, verdicts, entry, entryOf, tableOf, isFiltered, warned };
 }
