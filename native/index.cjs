@@ -1,6 +1,7 @@
 'use strict';
 // The facade: checks options and lays them out; the addon gets plain values. Errors come from the addon (code, errno,
 // operation, detail) or are TypeErrors from here.
+const os = require('node:os');
 const path = require('node:path');
 
 const addon = require('./build/Release/ebpf_loader.node');
@@ -31,6 +32,11 @@ function writeText(bytes, at, name, text) {
 
 const CAMEL = { prefix: 'prefix', leaf_prefix: 'leafPrefix', leaf_suffix: 'leafSuffix' };
 
+function kernelIsAtLeast(major, minor) {
+  const [, has = 0, and = 0] = (/^(\d+)\.(\d+)/.exec(os.release()) ?? []).map(Number);
+  return has > major || (has === major && and >= minor);
+}
+
 /** struct probe_config (probe/events.gen.h) as bytes. */
 function layOutConfig(options) {
   const { hierarchy, patterns } = options;
@@ -48,6 +54,7 @@ function layOutConfig(options) {
   const view = new DataView(bytes.buffer);
   const { fields } = CONFIG;
   view.setUint32(fields.v1_pids.at, hierarchy.kind === 'v1-pids' ? 1 : 0, true);
+  view.setUint32(fields.holds_cpu.at, kernelIsAtLeast(6, 15) ? 1 : 0, true);
   view.setInt32(fields.hierarchy_id.at, hierarchy.id, true);
   // An eighth of a ring per epoch, but at least the largest record. Beside the half that is first come, first served, three
   // flooding containers leave room for others.
@@ -307,6 +314,10 @@ class Probe {
 
   drain() {
     return addon.drain(this.#handle);
+  }
+
+  skipped() {
+    return addon.skipped(this.#handle);
   }
 
   stats() {

@@ -135,10 +135,7 @@ export interface ProbeStats {
   readonly readErrors: number;
   /** Programs that were denied, but whose record was dropped. */
   readonly deniedDropped: number;
-  /**
-   * How the consumer waits. `polls`: for a tick. `dozes`: for a longer one, unless an urgent record comes or a ring fills. `asleep`: for
-   * the next record.
-   */
+  /** How the consumer waits: for a tick, for a longer one (unless an urgent record comes or a ring fills), or for the next record. */
   readonly waits: 'polls' | 'dozes' | 'asleep';
   /** Number of times that all containers got a new budget (modulo 2^32): whenever the rings' content had been taken. */
   readonly epoch: number;
@@ -267,6 +264,7 @@ export class Probe {
   ): void;
   /** Delivers now what is in the rings, and queued records; returns the bytes. */
   drain(): number;
+  skipped(): number; // see src/agent/skipped-programs.ts
   stats(): ProbeStats;
   /** Detaches and releases everything. Idempotent. */
   close(): void;

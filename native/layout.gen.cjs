@@ -75,30 +75,34 @@ module.exports = {
     }
   },
   "CONFIG": {
-    "bytes": 2196,
+    "bytes": 2200,
     "fields": {
       "v1_pids": {
         "at": 0,
         "bytes": 4
       },
-      "hierarchy_id": {
+      "holds_cpu": {
         "at": 4,
         "bytes": 4
       },
-      "exec_budget": {
+      "hierarchy_id": {
         "at": 8,
         "bytes": 4
       },
-      "bulk_budget": {
+      "exec_budget": {
         "at": 12,
         "bytes": 4
       },
-      "n_patterns": {
+      "bulk_budget": {
         "at": 16,
+        "bytes": 4
+      },
+      "n_patterns": {
+        "at": 20,
         "bytes": 4
       }
     },
-    "patternsAt": 20
+    "patternsAt": 24
   },
   "VERDICT_RUN": {
     "bytes": 2320,

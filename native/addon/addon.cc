@@ -252,6 +252,15 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   return array;
 }
 
+// skipped(handle) → how often the kernel has not run a program
+napi_value Skipped(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  if (!(Arguments(env, info) >> handle)) return nullptr;
+  napi_value count;
+  TRY(env, napi_create_double(env, static_cast<double>(handle->probe.Skipped()), &count));
+  return count;
+}
+
 // nextLossInterval(handle): later losses get their own first and last times in their scope entries
 napi_value NextLossInterval(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -342,7 +351,7 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts},
-      {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
+      {"skipped", Skipped}, {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
       {"denyCalls", DenyCalls}, {"allowCalls", AllowCalls},
       {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"pinnedScope", PinnedScope},

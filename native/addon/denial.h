@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <bpf/libbpf.h>
+#include <cstdint>
 #include <string>
 #include <vector>
 #include "status.h"
+
+// How often the kernel has not run a program of this object, since another task was interrupted in it on that CPU.
+uint64_t SkippedOf(bpf_object* object);
 
 // Programs that refuse calls: connections (probe/deny-connects.bpf.c) or opens (probe/deny-opens.bpf.c). They use the maps of
 // the probe that is passed, and must be stopped before that is closed. Unless they are pinned, the kernel detaches them
@@ -18,6 +22,8 @@ class Denial {
   Status Pin(const std::string& directory);
   // Takes the names away again.
   void Unpin(const std::string& directory);
+  // As Probe::Skipped, of its programs.
+  uint64_t Skipped() const { return SkippedOf(object_); }
   // Programs that are pinned stay attached.
   void Stop();
 

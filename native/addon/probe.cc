@@ -83,9 +83,10 @@ Status Probe::Load(const std::string& path, const probe_config& config, uint32_t
 Status Probe::AttachProgram(const std::string& name, bpf_program* program, std::vector<bpf_link*>* links) {
   KeepLibbpfLog();
   bpf_link* link = nullptr;
-  if (name.rfind("sys_", 0) == 0) {
+  if (bpf_program__type(program) == BPF_PROG_TYPE_TRACEPOINT) {
     int fd = -1;
-    Status status = OpenSyscallTracepoint("sys_exit_" + name.substr(4), &fd);
+    const bool of_call = name.rfind("sys_", 0) == 0;
+    Status status = OpenTracepoint(of_call ? "syscalls/sys_exit_" + name.substr(4) : "sched/sched_process_exec", &fd);
     if (!status.ok()) return status;
     link = bpf_program__attach_perf_event(program, fd); // owns fd from here on
     if (!link && errno == EEXIST && WaitForDetach(name)) link = bpf_program__attach_perf_event(program, fd);
@@ -108,7 +109,7 @@ Status Probe::AttachPrograms(const std::string& name, std::vector<bpf_link*>* li
   if (variants != variants_.end()) {
     for (bpf_program* program : variants->second) {
       Status status = AttachProgram(name, program, links);
-      if (!status.ok()) return status;
+      if (!status.ok() && bpf_program__name(program) != std::string(kExecAgain)) return status;
     }
     return {};
   }
@@ -330,6 +331,11 @@ Status Probe::Filtered(std::vector<uint64_t>* counts) const {
   return {};
 }
 
+uint64_t Probe::Skipped() const {
+  const uint64_t made_up = state_ ? state_->made_up : 0, own = SkippedOf(object_);
+  return (own > made_up ? own - made_up : 0) + connects_.Skipped() + opens_.Skipped() + paths_.Skipped() + calls_.Skipped();
+}
+
 Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
   const __u32 kBatch = 1024;
   std::vector<uint64_t> keys(kBatch);
@@ -361,7 +367,8 @@ Status Probe::Pin(const std::string& directory) {
     auto found = links_.find(hook);
     if (found == links_.end()) continue;
     for (bpf_link* link : found->second) {
-      Status status = PinFd(bpf_link__fd(link), directory, hook);
+      // Only sched_exec has another program.
+      Status status = PinFd(bpf_link__fd(link), directory, link == found->second.front() ? hook : kExecAgain);
       if (!status.ok()) return status;
     }
   }
@@ -400,6 +407,7 @@ void Probe::Unpin() {
   }
   if (pinned_.empty()) return;
   for (const char* hook : kDenyingHooks) ::Unpin(pinned_, hook);
+  ::Unpin(pinned_, kExecAgain);
   connects_.Unpin(pinned_);
   opens_.Unpin(pinned_);
   paths_.Unpin(pinned_);

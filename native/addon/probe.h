@@ -75,6 +75,9 @@ class Probe {
   Status RunVerdict(verdict_run_args* args);
   // A process that was there before the probe, as the agent knows it.
   Status AdoptImage(image_adopt_args* args);
+  // How often the kernel has not run a program, since another task was interrupted in it on that CPU: Linux 7.0 preempts
+  // tracepoints. It is not known of which tasks.
+  uint64_t Skipped() const;
   int MapFd(const char* name) const;
   probe_state* State() const { return state_; }
   void Close();

@@ -23,7 +23,7 @@ static int OpenTracefs() {
 }
 
 static int ReadTracepointId(const std::string& name) {
-  std::string path = "events/syscalls/" + name + "/id";
+  std::string path = "events/" + name + "/id";
   int dir = open("/sys/kernel/tracing", O_PATH | O_DIRECTORY | O_CLOEXEC);
   int fd = dir >= 0 ? openat(dir, path.c_str(), O_RDONLY | O_CLOEXEC) : -1;
   if (dir >= 0) close(dir);
@@ -47,7 +47,7 @@ static int ReadTracepointId(const std::string& name) {
   return atoi(text);
 }
 
-Status OpenSyscallTracepoint(const std::string& name, int* fd) {
+Status OpenTracepoint(const std::string& name, int* fd) {
   int id = ReadTracepointId(name);
   if (id < 0) return Status::Fail(errno, "find the tracepoint " + name);
   perf_event_attr attr{};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "variant.h"
 #include <bpf/btf.h>
+#include <cstdio>
+#include <sys/utsname.h>
 
 // Number of arguments that the tracepoint passes to programs, from the kernel's BTF; -1 if there is none.
 static int CountArguments(const btf* types, const char* tracepoint) {
@@ -10,6 +12,12 @@ static int CountArguments(const btf* types, const char* tracepoint) {
   if (type) type = btf__type_by_id(types, type->type); // a pointer to …
   if (type) type = btf__type_by_id(types, type->type); // … a function: void *, then the arguments
   return type && btf_is_func_proto(type) ? static_cast<int>(btf_vlen(type)) - 1 : -1;
+}
+
+int KernelMajor() {
+  utsname name{};
+  int major = 0;
+  return uname(&name) == 0 && sscanf(name.release, "%d.", &major) == 1 ? major : 0;
 }
 
 namespace {
@@ -44,6 +52,11 @@ std::map<std::string, std::vector<bpf_program*>> ChooseVariants(bpf_object* obje
     if (CountArguments(types, variant.tracepoint) == variant.arguments) hooks[variant.hook].push_back(program);
   }
   btf__free(types);
+  // Since 7.0 the kernel can skip sched_exec: what does it again is attached after it.
+  bpf_program* exec = bpf_object__find_program_by_name(object, "sched_exec");
+  bpf_program* again = bpf_object__find_program_by_name(object, kExecAgain);
+  if (again) bpf_program__set_autoload(again, false);
+  if (exec && again && KernelMajor() >= 7) hooks["sched_exec"] = {exec, again};
   auto io_uring = hooks.find("io_uring");
   if (io_uring != hooks.end() && io_uring->second.size() != kIoUringPrograms) hooks.erase(io_uring);
   for (const auto& hook : hooks)

@@ -5,7 +5,6 @@
  * probe's maps. It changes the results of security_*() (fmod_ret, Linux 5.7), which 64-bit and 32-bit calls pass. Their paths and
  * most of their arguments are not looked at.
  */
-#define MAY_BE_PREEMPTED /* see deny.h */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -13,6 +12,7 @@
 #include "arch.h"
 #include "events.gen.h"
 #include "maps.h"
+#include "cpu.h"
 #include "scope.h"
 #include "path.h"
 #include "task.h"
@@ -86,17 +86,9 @@ static __always_inline struct changing *deny__begin(struct scope_entry *entry)
 	return ch;
 }
 
-/*
- * Judges the call of one of these events that is made in this way. Between the first and the last one are others, which have no
- * ways, or do not pass the hook. A global function: each hook's program is small then.
- */
-__noinline int deny__judge(__u32 first, __u32 last, __u32 request, __u32 way)
+static __always_inline int deny__judge_call(struct task_struct *task, struct scope_entry *entry,
+					    struct changing_calls calls, __u32 way)
 {
-	struct task_struct *task = scope__current();
-	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
-	if (!entry)
-		return 0;
-	struct changing_calls calls = { first, last, request, request != 0 };
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = scope__switches();
 		struct changing *ch = deny__begin(entry);
@@ -119,6 +111,20 @@ __noinline int deny__judge(__u32 first, __u32 last, __u32 request, __u32 way)
 	return 0;
 }
 
+/*
+ * Judges the call of one of these events that is made in this way. Between the first and the last one are others, which have no
+ * ways, or do not pass the hook. A global function: each hook's program is small then.
+ */
+__noinline int deny__judge(__u32 first, __u32 last, __u32 request, __u32 way)
+{
+	struct task_struct *task = scope__current();
+	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
+	if (!entry)
+		return 0;
+	struct changing_calls calls = { first, last, request, request != 0 };
+	return CPU_HELD(deny__judge_call(task, entry, calls, way));
+}
+
 /* The first argument of the thread's call. */
 static __always_inline __u32 deny__first_argument(void)
 {
@@ -131,7 +137,7 @@ static __always_inline __u32 deny__first_argument(void)
 	SEC("fmod_ret/security_" #hook) \
 	int deny_##hook(__u64 *ctx) \
 	{ \
-		return deny__judge(first, last, request, way); \
+		return deny__result(deny__judge(first, last, request, way)); \
 	}
 
 REFUSES(sb_mount, EVENT_MOUNT, EVENT_MOUNT, 0, 0)
@@ -146,7 +152,7 @@ int deny_mknod(__u64 *ctx)
 {
 	__u32 type = ctx[2] & S_IFMT, dev = ctx[3];
 	__u32 way = !dev ? 0 : type == S_IFCHR ? WAY_CHARACTER_DEVICE : type == S_IFBLK ? WAY_BLOCK_DEVICE : 0;
-	return deny__judge(EVENT_MKNOD, EVENT_MKNODAT, 0, way);
+	return deny__result(deny__judge(EVENT_MKNOD, EVENT_MKNODAT, 0, way));
 }
 
 /* Modules in memory; the kernel loads other things by itself, in other calls. */
@@ -159,12 +165,11 @@ REFUSES(kernel_read_file, EVENT_FINIT_MODULE, EVENT_FINIT_MODULE, 0, 0)
 SEC("fmod_ret/security_ptrace_access_check")
 int deny_access(__u64 *ctx)
 {
-	int refused = deny__judge(EVENT_PROCESS_VM_READV, EVENT_PIDFD_GETFD, 0, 0);
-	if (refused)
-		return refused;
+	if (deny__judge(EVENT_PROCESS_VM_READV, EVENT_PIDFD_GETFD, 0, 0))
+		return -EPERM;
 	__u32 request = deny__first_argument();
 	__u32 way = request == PTRACE_ATTACH ? WAY_ATTACH : request == PTRACE_SEIZE ? WAY_SEIZE : 0;
-	return deny__judge(EVENT_PTRACE, EVENT_PTRACE, 0, way);
+	return deny__result(deny__judge(EVENT_PTRACE, EVENT_PTRACE, 0, way));
 }
 
 REFUSES(ptrace_traceme, EVENT_PTRACE, EVENT_PTRACE, 0, WAY_TRACEME)
@@ -174,7 +179,7 @@ SEC("fmod_ret/security_bpf")
 int deny_bpf(__u64 *ctx)
 {
 	__u32 cmd = ctx[0];
-	return deny__judge(EVENT_BPF, EVENT_BPF, 0, cmd < WAYS_OF_BPF - 1 ? cmd : WAYS_OF_BPF - 1);
+	return deny__result(deny__judge(EVENT_BPF, EVENT_BPF, 0, cmd < WAYS_OF_BPF - 1 ? cmd : WAYS_OF_BPF - 1));
 }
 
 REFUSES(capset, EVENT_CAPSET, EVENT_CAPSET, 0, 0)

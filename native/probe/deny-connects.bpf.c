@@ -5,7 +5,6 @@
  * An object of its own, which uses the probe's maps: loaded when a rule is to deny. Attached to the root cgroup of v2,
  * so that it sees the tasks of all cgroups, of v1 too (Linux 5.7, links of cgroups).
  */
-#define MAY_BE_PREEMPTED /* see deny.h */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -13,6 +12,7 @@
 #include "arch.h"
 #include "events.gen.h"
 #include "maps.h"
+#include "cpu.h"
 #include "scope.h"
 #include "path.h"
 #include "task.h"
@@ -138,13 +138,9 @@ static __always_inline void deny__note_refusal(struct refusal *of, int maker, bo
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 }
 
-static __always_inline int deny__judge(struct connection *to, bool is_datagram)
+static __always_inline int deny__judge_connect(struct task_struct *task, struct scope_entry *entry,
+					       struct connection *to, bool is_datagram)
 {
-	struct task_struct *task = scope__current();
-	__u64 cgroup = scope__cgroup_id(task);
-	struct scope_entry *entry = scope__find_entry(cgroup);
-	if (!entry || !*(volatile __u32 *)&entry->table || !verdict__denies_any())
-		return ALLOW;
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = scope__switches();
 		to->table = *(volatile __u32 *)&entry->table;
@@ -164,6 +160,15 @@ static __always_inline int deny__judge(struct connection *to, bool is_datagram)
 		return REFUSE;
 	}
 	return ALLOW;
+}
+
+static __always_inline int deny__judge(struct connection *to, bool is_datagram)
+{
+	struct task_struct *task = scope__current();
+	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
+	if (!entry || !*(volatile __u32 *)&entry->table || !verdict__denies_any())
+		return ALLOW;
+	return CPU_HELD(deny__judge_connect(task, entry, to, is_datagram));
 }
 
 static __always_inline int deny__answer(struct connection *to, bool is_datagram)

@@ -5,7 +5,6 @@
  * however that was named: by open(2) and its kind, by 32-bit calls, and by io_uring. What opens with O_PATH does not: that
  * gives no access to what is in the file.
  */
-#define MAY_BE_PREEMPTED /* see deny.h */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -13,6 +12,7 @@
 #include "arch.h"
 #include "events.gen.h"
 #include "maps.h"
+#include "cpu.h"
 #include "scope.h"
 #include "path.h"
 #include "task.h"
@@ -214,7 +214,7 @@ int deny_open(__u64 *ctx)
 	if (LOAD(LOAD(file, struct file, f_inode), struct inode, i_sb) !=
 	    LOAD(LOAD(file, struct file, f_path.dentry), struct dentry, d_sb))
 		return 0;
-	return deny__judge(task, entry, file, flags, calls);
+	return deny__result(CPU_HELD(deny__judge(task, entry, file, flags, calls)));
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

@@ -5,7 +5,6 @@
  * changes the results of security_path_*() (fmod_ret, Linux 5.7; CONFIG_SECURITY_PATH), which 64-bit and 32-bit calls pass,
  * and the requests of io_uring. The paths are those that the kernel has resolved.
  */
-#define MAY_BE_PREEMPTED /* see deny.h */
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -13,6 +12,7 @@
 #include "arch.h"
 #include "events.gen.h"
 #include "maps.h"
+#include "cpu.h"
 #include "scope.h"
 #include "path.h"
 #include "task.h"
@@ -201,8 +201,9 @@ static __always_inline int deny__change(struct dentry *first, const struct path 
 	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
 	if (!entry)
 		return 0;
-	return deny__judge(task, entry, first, first_dir ? LOAD(first_dir, struct path, mnt) : NULL, second,
-			   second_dir ? LOAD(second_dir, struct path, mnt) : NULL, calls);
+	struct vfsmount *first_mount = first_dir ? LOAD(first_dir, struct path, mnt) : NULL;
+	struct vfsmount *second_mount = second_dir ? LOAD(second_dir, struct path, mnt) : NULL;
+	return deny__result(CPU_HELD(deny__judge(task, entry, first, first_mount, second, second_mount, calls)));
 }
 
 /* By hook: events follow each other in the table of calls. */

@@ -423,6 +423,7 @@ struct scope_pattern {
 
 struct probe_config {
 	__u32 v1_pids; /* 0: the v2 hierarchy decides; 1: v1 pids */
+	__u32 holds_cpu; /* 1: programs keep other tasks from running on their CPU (cpu.h) */
 	__s32 hierarchy_id;
 	__u32 exec_budget; /* bytes that one container may put in a ring per epoch; two epochs can be in a ring */
 	__u32 bulk_budget;
@@ -486,7 +487,7 @@ struct verdict_run_args {
 };
 
 _Static_assert(sizeof(struct verdict_run_args) == 144 + 4 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");
-_Static_assert(sizeof(struct probe_config) == 20 + PATTERNS_MAX * 136, "probe_config");
+_Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */
 #define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_open_tree", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"

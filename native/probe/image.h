@@ -33,6 +33,13 @@ static __always_inline struct image *image__find_program(__u32 pid, __u64 start)
 	return image && image->program == PROGRAM_KNOWN ? image : NULL;
 }
 
+/* The same of this task's process, which may have run another program since: the kernel can skip the hook (exec__again). */
+static __always_inline struct image *image__find_own(struct task_struct *task)
+{
+	struct image *image = image__find_program(task->tgid, task->group_leader->start_boottime);
+	return image && image->exec_id == task->self_exec_id ? image : NULL;
+}
+
 static __always_inline struct mnt_namespace *image__mounts(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, nsproxy, mnt_ns);
@@ -140,6 +147,7 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	int origin = image__origin();
 	made->start = task->group_leader->start_boottime;
 	made->since = since;
+	made->exec_id = task->self_exec_id;
 	made->program = PROGRAM_KNOWN;
 	made->is_changing = 1; /* until its record is sent */
 	made->inside = !!(origin & IMAGE_INSIDE);

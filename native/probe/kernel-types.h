@@ -248,6 +248,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	const struct cred *cred;
 	char comm[16];
+	__u64 self_exec_id; /* how many programs it has run: also of those that it descends from */
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
@@ -301,6 +302,9 @@ struct unix_sock {
 struct trace_event_raw_sys_exit {
 	long id;
 	long ret;
+};
+struct trace_event_raw_sched_process_exec {
+	__u32 __data_loc_filename; /* its offset, in the lower half */
 };
 struct trace_event_raw_sched_process_exit {
 	bool group_dead;

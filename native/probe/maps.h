@@ -144,6 +144,7 @@ struct image {
 	__u32 inside; /* it is the container's own: not that of a runtime's set-up, nor of a process that was moved in */
 	__u32 loads;  /* its environment may have a variable LD_*: it has, or is not known */
 	__u64 parent_start; /* of its parent; 0: not known, or it is out of scope */
+	__u64 exec_id;	    /* self_exec_id at its exec: with another one it has run a program that was not seen */
 	char name[COMM_LEN]; /* of the process at its exec */
 	char path[VERDICT_PATH_MAX];
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
  * The probe. Its layers; each uses only those above it:
- *   0 kernel-types.h uring-types.h arch.h events.gen.h maps.h   what is read, what is written
+ *   0 kernel-types.h uring-types.h arch.h events.gen.h maps.h cpu.h what is read, what is written
  *   1 scope.h path.h                                            is it watched; where is it
  *   2 task.h file.h socket.h ring.h lineage.h image.h verdict*.h contents of a record, how it is sent, whether it is made
  *   3 hooks/                                                    one file per hook: a list of what is stored
@@ -14,6 +14,7 @@
 #include "arch.h"
 #include "events.gen.h"
 #include "maps.h"
+#include "cpu.h"
 #include "scope.h"
 #include "path.h"
 #include "task.h"

@@ -94,16 +94,12 @@ __noinline __u64 scope__search_levels(__u64 cgroup, __u32 levels)
 	return id;
 }
 
-/* A cgroup as a number (maps__forget_type). Hooks that can be preempted share no memory of their CPU for that. */
+/* A cgroup as a number. Not by maps__forget_type, which shares memory of the CPU: it is not held yet (cpu.h). */
 static __always_inline __u64 scope__number_of(struct cgroup *cgrp)
 {
-#ifdef MAY_BE_PREEMPTED
 	__u64 number = 0;
 	bpf_probe_read_kernel(&number, sizeof(number), &cgrp);
 	return number;
-#else
-	return maps__forget_type(cgrp);
-#endif
 }
 
 /*

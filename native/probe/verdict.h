@@ -100,7 +100,8 @@ __noinline int verdict__load_program(void)
 	__u32 pid = task->tgid;
 	struct image *made = image__get_made(), *image = image__find(pid, task->group_leader->start_boottime);
 	program->len = 0;
-	if (!made || !image || !image__copy(made, image, pid) || made->program != PROGRAM_KNOWN)
+	if (!made || !image || !image__copy(made, image, pid) || made->program != PROGRAM_KNOWN ||
+	    made->exec_id != task->self_exec_id)
 		return 0;
 	__u32 len = made->len;
 	program->parent = made->parent;

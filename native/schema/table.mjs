@@ -217,6 +217,7 @@ export const GIVEN_ANCESTOR = [
 /** struct probe_config: set before load; the verifier removes dead branches. PATTERNS_MAX patterns follow. */
 export const PROBE_CONFIG = [
   ['v1_pids', 'u32', '0: the v2 hierarchy decides; 1: v1 pids'],
+  ['holds_cpu', 'u32', '1: programs keep other tasks from running on their CPU (cpu.h)'],
   ['hierarchy_id', 's32'],
   [
     'exec_budget',

@@ -16,6 +16,7 @@ function round(stages: Stages): void {
   const { apps, coverage, fanOut, policies, probe } = stages;
   stages.clock.refresh();
   stages.losses.look();
+  stages.losses.skipped.onTick(performance.now());
   stages.cuts.onTick(performance.now());
   stages.tree.tick(bootNs());
   stages.relief.onTick();

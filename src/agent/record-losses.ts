@@ -7,6 +7,7 @@ import type { LiveProbe } from '../probe/live.ts';
 import type { ScopeEntry } from '../probe/scope.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { FanOut } from '../streams/fan-out.ts';
+import { SkippedPrograms } from './skipped-programs.ts';
 
 /** Records of one container that the kernel could not hand over since the last report. */
 export interface ContainerLoss {
@@ -54,9 +55,11 @@ const NOTHING: Told = {
 
 /** Detects lost records and reports whose they were, when and why, as counted by the kernel. */
 export class RecordLosses {
-  readonly #probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval'>;
+  readonly #probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval' | 'countSkipped'>;
   readonly #logger: Logger;
   readonly #listener: LossListener;
+  /** Those that nothing was reported of: call its `onTick` each second. */
+  readonly skipped: SkippedPrograms;
   #dropped = 0;
   #anyWaits = false;
   readonly #told = new Map<number, Told>();
@@ -64,13 +67,14 @@ export class RecordLosses {
   #sums = { all: 0, ownShare: 0, agentLate: 0, lateNs: 0 };
 
   constructor(
-    probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval'>,
+    probe: Pick<LiveProbe, 'stats' | 'scope' | 'nextLossInterval' | 'countSkipped'>,
     logger: Logger,
     listener: LossListener,
   ) {
     this.#probe = probe;
     this.#logger = logger;
     this.#listener = listener;
+    this.skipped = new SkippedPrograms(probe, logger);
   }
 
   /** Reports what was lost since the last look. */

@@ -35,10 +35,15 @@ export const LATENCY_BUCKETS = [
 ] as const;
 
 /** The probe's counters. */
-type ProbeTotal = 'emitted' | 'dropped' | 'readErrors' | 'scopeFull' | 'deniedDropped';
+type ProbeTotal = 'emitted' | 'dropped' | 'skipped' | 'readErrors' | 'scopeFull' | 'deniedDropped';
 const PROBE_TOTALS: readonly (readonly [of: ProbeTotal, name: string, help: string])[] = [
   ['emitted', 'varvel_records_emitted_total', 'Records from the kernel.'],
   ['dropped', 'varvel_records_dropped_total', 'Records lost, all cgroups.'],
+  [
+    'skipped',
+    'varvel_probe_skipped_total',
+    'Times that the kernel did not run the probe, as another task was interrupted in it on that CPU (Linux 7.0 and newer).',
+  ],
   [
     'readErrors',
     'varvel_probe_read_errors_total',

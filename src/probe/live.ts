@@ -127,6 +127,11 @@ export async function loadProbe(
   }
 }
 
+export interface LiveStats extends ProbeStats {
+  /** As of the last `countSkipped`. */
+  readonly skipped: number;
+}
+
 /** The probe in the running kernel. `close` releases all its resources; so does the kernel when the process ends in any way. */
 export class LiveProbe {
   readonly scope: ScopeMap;
@@ -136,6 +141,7 @@ export class LiveProbe {
   /** Those that were last asked for. */
   #hooks: readonly string[] = [];
   #refusesConnects = false;
+  #skipped = 0;
   #lost = { emitted: 0, dropped: 0, prefiltered: 0 };
 
   /** Takes ownership of a loaded probe and attaches its standing hooks. Throws UserError if the kernel refuses. */
@@ -350,8 +356,15 @@ export class LiveProbe {
     this.#probe.nextLossInterval();
   }
 
-  stats(): ProbeStats {
-    return this.#probe.stats();
+  /** Looks how often the kernel has not run a program of the probe: some 60 calls of bpf(2). `stats` has it from then on. */
+  countSkipped(): number {
+    // Programs that were detached take their counts along.
+    this.#skipped = Math.max(this.#skipped, this.#probe.skipped());
+    return this.#skipped;
+  }
+
+  stats(): LiveStats {
+    return { ...this.#probe.stats(), skipped: this.#skipped };
   }
 
   close(): void {

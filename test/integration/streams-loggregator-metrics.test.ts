@@ -35,7 +35,14 @@ test('the platform has the totals that Prometheus has, also when it was away; a 
   let suppressed = 2;
   const warned: string[] = [];
   const metrics = new AgentMetrics('1', {
-    probe: () => ({ emitted: 100, dropped, readErrors: 0, scopeFull: 0, deniedDropped: 0 }),
+    probe: () => ({
+      emitted: 100,
+      dropped,
+      skipped: 0,
+      readErrors: 0,
+      scopeFull: 0,
+      deniedDropped: 0,
+    }),
     suppressed: () => suppressed,
     cgroups: () => ({ pending: 1, included: 2, excluded: 3 }),
     streams: () => [

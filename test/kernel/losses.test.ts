@@ -24,7 +24,8 @@ class Losing {
     const { probe } = this.probe;
     this.losses = new RecordLosses(
       {
-        stats: () => probe.stats(),
+        stats: () => ({ ...probe.stats(), skipped: 0 }),
+        countSkipped: () => probe.skipped(),
         nextLossInterval: () => probe.nextLossInterval(),
         scope: {
           set: () => assert.fail('losses change nothing'),

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /* Processes that were there before the probe, as the agent knows them. */
 
-/*
- * Run by the loader, not attached. Keeps what the agent knows of a process, for those that ask for their ancestors. What
- * an exec has told meanwhile stays, also of a process that has ended.
- */
-SEC("syscall")
-int image_adopt(struct image_adopt_args *args)
+static __always_inline int adopt__store(struct image_adopt_args *args)
 {
 	struct image *made = image__get_made();
 	__u32 pid = args->pid;
@@ -25,4 +20,14 @@ int image_adopt(struct image_adopt_args *args)
 	__builtin_memcpy(made->path, args->path, sizeof(made->path));
 	bpf_map_update_elem(&images, &pid, made, BPF_NOEXIST);
 	return 0;
+}
+
+/*
+ * Run by the loader, not attached. Keeps what the agent knows of a process, for those that ask for their ancestors. What
+ * an exec has told meanwhile stays, also of a process that has ended.
+ */
+SEC("syscall")
+int image_adopt(struct image_adopt_args *args)
+{
+	return CPU_HELD(adopt__store(args));
 }

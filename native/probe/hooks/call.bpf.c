@@ -285,13 +285,8 @@ __noinline int call__send_messages(void)
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_call")
-int sys_call(struct trace_event_raw_sys_exit *ctx)
+static __always_inline int call__on_exit(struct trace_event_raw_sys_exit *ctx, __u64 cgroup)
 {
-	struct task_struct *task = scope__current();
-	__u64 cgroup = scope__cgroup_id(task);
-	if (!scope__find_entry(cgroup))
-		return 0;
 	struct call_state *c = call__get_state();
 	__u32 nr = ctx->id;
 	if (!c || nr >= CALL_NR_MAX)
@@ -311,4 +306,11 @@ int sys_call(struct trace_event_raw_sys_exit *ctx)
 	c->cgroup = cgroup;
 	c->compat = 0;
 	return call__send_messages();
+}
+
+SEC("tracepoint/syscalls/sys_exit_call")
+int sys_call(struct trace_event_raw_sys_exit *ctx)
+{
+	__u64 cgroup = scope__cgroup_id(scope__current());
+	return scope__find_entry(cgroup) ? CPU_HELD(call__on_exit(ctx, cgroup)) : 0;
 }

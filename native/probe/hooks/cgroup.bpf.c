@@ -109,12 +109,12 @@ static __always_inline bool cgroup__match_path(const char *path)
 }
 
 /* `container`: id of the container's cgroup, which is `cgrp` or contains it; `entry`: its entry. */
-static __always_inline void cgroup__send(struct task_struct *task, struct cgroup *cgrp, const char *path, __u32 op,
+static __always_inline int cgroup__send(struct task_struct *task, struct cgroup *cgrp, const char *path, __u32 op,
 					 __u64 container, struct scope_entry *entry)
 {
 	struct scratch *s = ring__get_scratch();
 	if (!s)
-		return;
+		return 0;
 	task__store_header(&s->h, task, container, KIND_CGROUP, 0, 0);
 	struct rec_cgroup *r = (void *)s->b;
 	r->id = cgrp->kn->id;
@@ -140,6 +140,7 @@ static __always_inline void cgroup__send(struct task_struct *task, struct cgroup
 	 */
 	enum ring_budget budget = op == CGROUP_ATTACH ? BUDGET_EXEC : BUDGET_NONE;
 	ring__send_record(&exec_ring, budget, s, sizeof(s->h) + off, entry);
+	return 0;
 }
 
 SEC("tp_btf/cgroup_mkdir")
@@ -161,9 +162,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *trusted_cgrp, const char *path)
 	}
 	scope__note_level(cgrp->level); /* no process can be in it yet */
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
-	if (entry)
-		cgroup__send(scope__current(), cgrp, path, CGROUP_MKDIR, id, entry);
-	return 0;
+	return entry ? CPU_HELD(cgroup__send(scope__current(), cgrp, path, CGROUP_MKDIR, id, entry)) : 0;
 }
 
 SEC("tp_btf/cgroup_rmdir")
@@ -174,9 +173,14 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *trusted_cgrp, const char *path)
 		return 0;
 	__u64 id = cgrp->kn->id;
 	struct scope_entry *entry = bpf_map_lookup_elem(&scope, &id);
-	if (entry)
-		cgroup__send(scope__current(), cgrp, path, CGROUP_RMDIR, id, entry);
-	return 0;
+	return entry ? CPU_HELD(cgroup__send(scope__current(), cgrp, path, CGROUP_RMDIR, id, entry)) : 0;
+}
+
+static __always_inline int cgroup__attach(struct task_struct *task, struct cgroup *cgrp, const char *path,
+					  __u64 container, struct scope_entry *entry)
+{
+	image__enter(task);
+	return cgroup__send(task, cgrp, path, CGROUP_ATTACH, container, entry);
 }
 
 SEC("tp_btf/cgroup_attach_task")
@@ -189,10 +193,7 @@ int BPF_PROG(cgroup_attach_task, struct cgroup *trusted_cgrp, const char *path, 
 	struct scope_entry *entry = scope__find_entry(container);
 	if (!entry)
 		return 0;
-	struct task_struct *task = UNTRUSTED(trusted_task, struct task_struct);
-	image__enter(task);
-	cgroup__send(task, cgrp, path, CGROUP_ATTACH, container, entry);
-	return 0;
+	return CPU_HELD(cgroup__attach(UNTRUSTED(trusted_task, struct task_struct), cgrp, path, container, entry));
 }
 
 /*

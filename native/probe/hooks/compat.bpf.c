@@ -93,25 +93,11 @@ static __always_inline int compat__send(struct call_state *c, __u32 nr)
 	return c->spec.event ? call__send_messages() : 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
+/* `call`: what compat__find_call has found. */
+static __always_inline int compat__on_exit(struct pt_regs *regs, long ret, __u32 call, bool native, bool ia32, __u64 cgroup)
 {
-	struct task_struct *task = scope__current();
-	__u32 nr = regs->orig_ax;
-	bool ia32 = task->thread_info.status & TS_COMPAT;
-	bool native = !ia32 && !(nr & X32_SYSCALL_BIT);
-	if (native && nr >= CALL_NR_MAX)
-		return 0;
-	__u32 call = compat__find_call(nr, ia32);
-	if (!call)
-		return 0;
-	__u8 wanted = *(volatile __u8 *)&state.wanted[call & COMPAT_NUMBER];
-	if (!(call & COMPAT_SOCKETCALL) && !(native ? wanted & WANTED_UNTRACED : wanted))
-		return 0;
-	__u64 cgroup = scope__cgroup_id(task);
-	if (!scope__find_entry(cgroup))
-		return 0;
 	struct call_state *c = call__get_state();
+	__u32 nr = call;
 	if (!c)
 		return 0;
 	c->cgroup = cgroup;
@@ -136,7 +122,25 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
 		c->args[4] = ARG4(regs);
 		c->args[5] = ARG5(regs);
 		c->args[6] = ARG6(regs);
-		nr = call;
 	}
 	return compat__send(c, nr);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(compat_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = scope__current();
+	__u32 nr = regs->orig_ax;
+	bool ia32 = task->thread_info.status & TS_COMPAT;
+	bool native = !ia32 && !(nr & X32_SYSCALL_BIT);
+	if (native && nr >= CALL_NR_MAX)
+		return 0;
+	__u32 call = compat__find_call(nr, ia32);
+	if (!call)
+		return 0;
+	__u8 wanted = *(volatile __u8 *)&state.wanted[call & COMPAT_NUMBER];
+	if (!(call & COMPAT_SOCKETCALL) && !(native ? wanted & WANTED_UNTRACED : wanted))
+		return 0;
+	__u64 cgroup = scope__cgroup_id(task);
+	return scope__find_entry(cgroup) ? CPU_HELD(compat__on_exit(regs, ret, call, native, ia32, cgroup)) : 0;
 }

@@ -161,28 +161,22 @@ static __always_inline void exec__deny(struct rec_exec *r, struct scope_entry *e
 	verdict__count_denial(entry);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct linux_binprm *trusted_bprm)
+#define EXEC_FROM_INSIDE (1u << 31)
+#define EXEC_HEAD_MAX (sizeof(struct rec_exec) + 2047 + 3 * (PATH_MAX - 1))
+_Static_assert(EXEC_HEAD_MAX + ARGV_MAX <= sizeof(((struct scratch *)0)->b), "the words have room");
+
+/*
+ * Stores all that precedes the words of the program. Returns its length, with EXEC_FROM_INSIDE. `filename` and `number`: the path as
+ * passed, and the file, in the kernel. This and the next function are global, so that each is verified once, and not once for each
+ * way through the one before.
+ */
+__noinline int exec__store_head(__u64 filename, __u64 number)
 {
-	struct task_struct *task = UNTRUSTED(trusted_task, struct task_struct);
-	struct linux_binprm *bprm = UNTRUSTED(trusted_bprm, struct linux_binprm);
-	__u64 cgroup = scope__cgroup_id(task);
-	struct scope_entry *entry = scope__find_entry(cgroup);
-	if (!entry)
-		return 0;
 	struct scratch *s = ring__get_scratch();
 	if (!s)
 		return 0;
-	/*
-	 * By now the registers say execve in any case (set_personality_64bit). A path built from a descriptor reveals
-	 * execveat; one with AT_FDCWD or an absolute path is equivalent to execve.
-	 */
-	bool at = bpf_core_field_exists(bprm->fdpath) && bprm->fdpath;
-	/* what was refused to the former program is none of this one's */
-	if (connect__is_refused())
-		connect__drop_refusal();
-	image__mark(task);
-	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
+	struct task_struct *task = scope__current();
+	struct file *file = (void *)number;
 	struct rec_exec *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
 	exec__store_groups(r, task);
@@ -192,14 +186,14 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	barrier_var(lineage_len);
 	off += lineage_len & 2047;
 
-	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, bprm->filename);
+	long n = bpf_probe_read_kernel_str(s->b + off, PATH_MAX, (void *)filename);
 	if (n == PATH_MAX)
 		r->flags |= RAW_TRUNCATED;
 	r->raw_len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
 	off += r->raw_len;
 
 	struct file_facts facts = {};
-	long start = file__read_facts(&facts, bprm->file, task);
+	long start = file__read_facts(&facts, file, task);
 	exec__store_file(r, &facts);
 	bool from_inside = image__store(task, start, facts.flags, s->h.ts);
 	__u32 len = path__copy_buffer(s->b + off, start) & (PATH_MAX - 1);
@@ -208,45 +202,125 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	len = exec__store_cwd(s->b + off, r, task) & (PATH_MAX - 1);
 	r->cwd_len = len;
 	off += len;
+	r->file_mtime = exec__time_of(file, 0);
+	r->file_ctime = exec__time_of(file, 1);
+	r->pidns_start = exec__namespace_start(task);
+	if (exec__is_parents_program(task, file))
+		r->flags |= PARENTS_PROGRAM;
+	return off | (from_inside ? EXEC_FROM_INSIDE : 0);
+}
 
+#define EXEC_ENV_KNOWN (1u << 31)
+
+/* Stores the words and the environment from `off` on. Returns the record's end, with EXEC_ENV_KNOWN. */
+__noinline int exec__store_words(__u32 off)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s || off > EXEC_HEAD_MAX)
+		return 0;
+	barrier_var(off);
+	struct task_struct *task = scope__current();
+	struct rec_exec *r = (void *)s->b;
 	unsigned long from = task->mm->arg_start, bytes = task->mm->arg_end - from;
 	if (bytes > ARGV_MAX) {
 		bytes = ARGV_MAX;
 		r->flags |= ARGV_TRUNCATED;
 	}
 	barrier_var(bytes);
-	if (bytes <= ARGV_MAX && bpf_probe_read_user(s->b + off, bytes, (void *)from) == 0)
+	if (off <= EXEC_HEAD_MAX && bytes <= ARGV_MAX && bpf_probe_read_user(s->b + off, bytes, (void *)from) == 0)
 		r->argv_len = bytes;
 	else {
 		r->flags |= ARGV_TRUNCATED;
 		maps__count_read_error();
 	}
-	__u32 argv_at = off;
 	off += r->argv_len & 32767;
-	r->file_mtime = exec__time_of(bprm->file, 0);
-	r->file_ctime = exec__time_of(bprm->file, 1);
-	r->pidns_start = exec__namespace_start(task);
-	if (exec__is_parents_program(task, bprm->file))
-		r->flags |= PARENTS_PROGRAM;
+	if (!*(volatile __u32 *)&state.wants_env)
+		return off;
+	__u32 env_at = off;
+	off = exec__store_env(s, r, off, task->mm);
+	if (r->flags & ENV_TRUNCATED)
+		return off;
+	if (!exec__has_loads(env_at, off - env_at))
+		image__note_no_loads(task);
+	return off | EXEC_ENV_KNOWN;
+}
+
+/* `filename`: as passed, in the kernel; `at`: it was made from a descriptor. */
+static __always_inline int exec__send(struct task_struct *task, const void *filename, struct file *file, bool at,
+				      __u64 cgroup, struct scope_entry *entry)
+{
+	struct scratch *s = ring__get_scratch();
+	if (!s)
+		return 0;
+	/* what was refused to the former program is none of this one's */
+	if (connect__is_refused())
+		connect__drop_refusal();
+	image__mark(task);
+	task__store_header(&s->h, task, cgroup, KIND_EXEC, at ? EVENT_EXECVEAT : EVENT_EXECVE, 0);
+	__u64 name = maps__forget_type(filename), number = maps__forget_type(file);
+	__u32 head = exec__store_head(name, number), argv_at = head & ~EXEC_FROM_INSIDE;
 	exec__store_standard();
-	__u32 env_from = 0;
-	if (*(volatile __u32 *)&state.wants_env) {
-		__u32 from = off;
-		off = exec__store_env(s, r, off, task->mm);
-		if (!(r->flags & ENV_TRUNCATED)) {
-			env_from = sizeof(struct rec_header) + from;
-			if (!exec__has_loads(from, off - from))
-				image__note_no_loads(task);
-		}
-	}
+	__u32 words = exec__store_words(argv_at), off = words & ~EXEC_ENV_KNOWN;
+	struct rec_exec *r = (void *)s->b;
+	__u32 env_from = words & EXEC_ENV_KNOWN ? sizeof(struct rec_header) + argv_at + r->argv_len : 0;
 	/* Before its first instruction. */
-	if (from_inside)
+	if (head & EXEC_FROM_INSIDE)
 		exec__deny(r, entry, argv_at, env_from);
+	barrier_var(off);
+	if (off > sizeof(s->b))
+		return 0;
 	if (ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry))
 		image__settle(task);
 	else if (r->flags & DENIED)
 		__sync_fetch_and_add(&state.denied_dropped, 1);
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct linux_binprm *trusted_bprm)
+{
+	struct task_struct *task = UNTRUSTED(trusted_task, struct task_struct);
+	struct linux_binprm *bprm = UNTRUSTED(trusted_bprm, struct linux_binprm);
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry)
+		return 0;
+	/*
+	 * By now the registers say execve in any case (set_personality_64bit). A path built from a descriptor reveals
+	 * execveat; one with AT_FDCWD or an absolute path is equivalent to execve.
+	 */
+	bool at = bpf_core_field_exists(bprm->fdpath) && bprm->fdpath;
+	return CPU_HELD(exec__send(task, bprm->filename, bprm->file, at, cgroup, entry));
+}
+
+#define FD_PATH "/dev/fd/"
+
+/* Whether the path as passed may have been made from a descriptor. */
+static __always_inline bool exec__has_fd_path(const void *filename)
+{
+	char start[sizeof(FD_PATH) - 1] = {};
+	if (bpf_probe_read_kernel(start, sizeof(start), filename))
+		return 0;
+	return !__builtin_memcmp(start, FD_PATH, sizeof(start));
+}
+
+/*
+ * The same of an exec for which the kernel has skipped sched_exec, as another task was interrupted in it on this CPU. It does
+ * not skip programs of perf events, nor interrupt them. Loaded since Linux 7.0, and attached after sched_exec. Here an execve of
+ * a path below /dev/fd/ counts as an execveat.
+ */
+SEC("tracepoint/sched/sched_process_exec")
+int exec_again(struct trace_event_raw_sched_process_exec *ctx)
+{
+	struct task_struct *task = scope__current();
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry || image__find_own(task))
+		return 0;
+	__sync_fetch_and_add(&state.made_up, 1);
+	const void *filename = (void *)ctx + (ctx->__data_loc_filename & 0xffff);
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	return exec__send(task, filename, file, exec__has_fd_path(filename), cgroup, entry);
 }
 
 /*
@@ -344,5 +418,5 @@ int sys_execs(struct trace_event_raw_sys_exit *ctx)
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	bool at = (__u32)ctx->id == NR_EXECVEAT; /* the kernel fills an int */
 	__u64 path = at ? ARG2(regs) : ARG1(regs), argv = at ? ARG3(regs) : ARG2(regs);
-	return exec__send_failed(path, argv, ctx->ret, at ? EVENT_EXECVEAT : EVENT_EXECVE, sizeof(__u64));
+	return CPU_HELD(exec__send_failed(path, argv, ctx->ret, at ? EVENT_EXECVEAT : EVENT_EXECVE, sizeof(__u64)));
 }

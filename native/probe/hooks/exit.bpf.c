@@ -40,18 +40,8 @@ static __always_inline bool exit__is_first(struct task_struct *task)
 	return error != -EEXIST;
 }
 
-SEC("tp_btf/sched_process_exit")
-int sched_exit(__u64 *ctx)
+static __always_inline int exit__send(struct task_struct *task, __u64 cgroup, struct scope_entry *entry)
 {
-	struct task_struct *task = UNTRUSTED(ctx[0], struct task_struct);
-	if (!exit__is_last(ctx, task))
-		return 0;
-	__u64 cgroup = scope__cgroup_id(task);
-	struct scope_entry *entry = scope__find_entry(cgroup);
-	if (!entry)
-		return 0;
-	if (!exit__is_first(task))
-		return 0;
 	image__end(task);
 	struct scratch *s = ring__get_scratch();
 	if (!s)
@@ -64,4 +54,17 @@ int sched_exit(__u64 *ctx)
 	r->status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->exit_code;
 	ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + sizeof(*r), entry);
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int sched_exit(__u64 *ctx)
+{
+	struct task_struct *task = UNTRUSTED(ctx[0], struct task_struct);
+	if (!exit__is_last(ctx, task))
+		return 0;
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	if (!entry || !exit__is_first(task))
+		return 0;
+	return CPU_HELD(exit__send(task, cgroup, entry));
 }

@@ -49,17 +49,9 @@ __noinline int fork__store_lineage(void)
 	return ANCESTOR_EXES * ANCESTOR_EXE_MAX + (r->ancestors_len & 511);
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct *trusted_child)
+static __always_inline int fork__send(struct task_struct *parent, struct task_struct *child, __u64 cgroup,
+				      struct scope_entry *entry)
 {
-	struct task_struct *parent = UNTRUSTED(trusted_parent, struct task_struct);
-	struct task_struct *child = UNTRUSTED(trusted_child, struct task_struct);
-	if (child->pid != child->tgid) /* a thread */
-		return 0;
-	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters at fork */
-	struct scope_entry *entry = scope__find_entry(cgroup);
-	if (!entry)
-		return 0;
 	image__inherit(parent, child);
 	struct scratch *s = ring__get_scratch();
 	if (!s)
@@ -89,4 +81,16 @@ int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct 
 	if (!ring__send_record(&exec_ring, BUDGET_EXEC, s, sizeof(s->h) + off, entry))
 		image__forget(child);
 	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(sched_fork, struct task_struct *trusted_parent, struct task_struct *trusted_child)
+{
+	struct task_struct *parent = UNTRUSTED(trusted_parent, struct task_struct);
+	struct task_struct *child = UNTRUSTED(trusted_child, struct task_struct);
+	if (child->pid != child->tgid) /* a thread */
+		return 0;
+	__u64 cgroup = scope__cgroup_id(child); /* not the parent's: CLONE_INTO_CGROUP enters at fork */
+	struct scope_entry *entry = scope__find_entry(cgroup);
+	return entry ? CPU_HELD(fork__send(parent, child, cgroup, entry)) : 0;
 }

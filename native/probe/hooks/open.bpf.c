@@ -342,5 +342,5 @@ int sys_opens(struct trace_event_raw_sys_exit *ctx)
 	const __u64 args[] = { 0, ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs) };
 	struct open_call call;
 	__u16 event = open__read_call(&call, (__u32)ctx->id, args);
-	return open__send(task, entry, cgroup, &call, ctx->ret, event);
+	return CPU_HELD(open__send(task, entry, cgroup, &call, ctx->ret, event));
 }

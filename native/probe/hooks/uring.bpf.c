@@ -256,35 +256,35 @@ static __always_inline int uring__on_submit(__u64 typed)
 SEC("tp_btf/io_uring_submit_req")
 int uring_submit_1(__u64 *ctx)
 {
-	return uring__on_submit(ctx[0]);
+	return CPU_HELD(uring__on_submit(ctx[0]));
 }
 
 /* 6.1, 6.2: (req, force_nonblock) */
 SEC("tp_btf/io_uring_submit_sqe")
 int uring_submit_2(__u64 *ctx)
 {
-	return uring__on_submit(ctx[0]);
+	return CPU_HELD(uring__on_submit(ctx[0]));
 }
 
 /* Before 6.1: (ctx, req, user_data, opcode, …) */
 SEC("tp_btf/io_uring_submit_sqe")
 int uring_submit_7(__u64 *ctx)
 {
-	return uring__on_submit(ctx[1]);
+	return CPU_HELD(uring__on_submit(ctx[1]));
 }
 
 /* Since 6.13: (ctx, req, cqe) */
 SEC("tp_btf/io_uring_complete")
 int uring_complete_3(__u64 *ctx)
 {
-	return uring__finish(ctx[1], LOAD(ctx[2], struct io_uring_cqe, res), 0);
+	return CPU_HELD(uring__finish(ctx[1], LOAD(ctx[2], struct io_uring_cqe, res), 0));
 }
 
 /* 5.18 to 6.12: (ctx, req, user_data, res, cflags, extra1, extra2); before 5.18 without the request */
 SEC("tp_btf/io_uring_complete")
 int uring_complete_7(__u64 *ctx)
 {
-	return uring__finish(ctx[1], ctx[3], 0);
+	return CPU_HELD(uring__finish(ctx[1], ctx[3], 0));
 }
 
 struct uring_overflow {
@@ -310,7 +310,5 @@ int uring_overflow(__u64 *ctx)
 		return 0;
 	struct uring_overflow overflow = { ctx[0], ctx[1], 0 };
 	bpf_for_each_map_elem(&uring_waiting, uring__match_overflow, &overflow, 0);
-	if (overflow.req)
-		uring__finish(overflow.req, 0, 1);
-	return 0;
+	return overflow.req ? CPU_HELD(uring__finish(overflow.req, 0, 1)) : 0;
 }

@@ -28,11 +28,13 @@ function world() {
       nextLossInterval: () => {
         interval++;
       },
+      countSkipped: () => 0,
       stats: () => ({
         emitted: 0,
         dropped,
         droppedExec: 0,
         scopeFull: 0,
+        skipped: 0,
         readErrors: 0,
         deniedDropped: 0,
         waits: 'polls',

@@ -67,7 +67,7 @@ test('what deny does here is told from what was tried', () => {
   );
   assert.match(
     matrixText(rows),
-    /^ {2}open or change a file +killed after the effect {2}SIGKILL by the agent \(fmod_ret \(security_file_open, security_path_\*\) does not work here\)$/m,
+    /^ {2}open or change a file +killed after the effect {2}SIGKILL by the agent \(fmod_ret or lsm \(file_open, path_\*\) does not work here\)$/m,
   );
   assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(5).fill(late));
 });

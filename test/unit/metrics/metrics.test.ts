@@ -74,7 +74,14 @@ test('what others count is asked for at the scrape', async () => {
   let held = 7;
   const metrics = new AgentMetrics('1', {
     apps: () => totals.totals(),
-    probe: () => ({ emitted: 10, dropped: 2, readErrors: 1, scopeFull: 0, deniedDropped: 3 }),
+    probe: () => ({
+      emitted: 10,
+      dropped: 2,
+      skipped: 6,
+      readErrors: 1,
+      scopeFull: 0,
+      deniedDropped: 3,
+    }),
     held: () => ({ held, dropped: 3, expired: 4 }),
     cgroups: () => ({ pending: 1, included: 2, excluded: 3 }),
     streams: () => [
@@ -94,6 +101,7 @@ test('what others count is asked for at the scrape', async () => {
   assert.equal(await series(metrics, `varvel_app_records_dropped_total${labels}`), '1');
   assert.equal(await series(metrics, `varvel_app_records_prefiltered_total${labels}`), '2');
   assert.equal(await series(metrics, 'varvel_records_dropped_total'), '2');
+  assert.equal(await series(metrics, 'varvel_probe_skipped_total'), '6');
   assert.equal(await series(metrics, 'varvel_held_events'), '7');
   held = 0;
   assert.equal(await series(metrics, 'varvel_held_events'), '0');
