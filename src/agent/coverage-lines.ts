@@ -42,6 +42,8 @@ export interface CoverageOptions {
   readonly notWatchedFor?: () => string | undefined;
   /** Number of rules by which the kernel denies in the container of this cgroup. */
   readonly deniesIn?: (cgroupId: number) => number;
+  /** Events that the kernel did not report, of whatever container. */
+  readonly skipped?: () => number;
   readonly streams?: () => readonly Pick<LogStream, 'audience' | 'counters'>[];
   /** Whether the cgroup with this path belongs to the agent and to no app. */
   readonly isOwn?: (path: string) => boolean;
@@ -152,9 +154,13 @@ export class CoverageLines {
   }
 
   /** What is only asked when a line is written. */
-  #now({ cgroupId }: Sums): Pick<Coverage, 'denies' | 'waitingSinceMs'> {
-    const { deniesIn, streams } = this.#options;
-    return { denies: deniesIn?.(cgroupId), waitingSinceMs: waitingSinceMs(streams?.() ?? []) };
+  #now({ cgroupId }: Sums): Pick<Coverage, 'denies' | 'skippedOnHost' | 'waitingSinceMs'> {
+    const { deniesIn, skipped, streams } = this.#options;
+    return {
+      denies: deniesIn?.(cgroupId),
+      skippedOnHost: skipped?.() ?? 0,
+      waitingSinceMs: waitingSinceMs(streams?.() ?? []),
+    };
   }
 
   #say(container: Container, coverage: Coverage): void {

@@ -101,7 +101,7 @@ export class AgentReport {
     const { streams, tree } = this.#sources;
     const canary = this.#sources.canary();
     const counters = evaluation.engineCounters();
-    const { emitted, dropped, scopeFull, deniedDropped } = probe.stats();
+    const { emitted, dropped, skipped, scopeFull, deniedDropped } = probe.stats();
     const { prefiltered } = probe.scope
       .entries()
       .reduce((sum, entry) => ({ prefiltered: sum.prefiltered + entry.prefiltered }), {
@@ -121,6 +121,7 @@ export class AgentReport {
         prefiltered,
         filtered: Object.fromEntries(byName(probe.filtered())),
         scopeFull,
+        skipped,
         deniedDropped,
         denialEnded: this.#sources.responding.responder.operators.ended(),
         selfTest: received.selfTest,

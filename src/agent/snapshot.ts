@@ -38,6 +38,8 @@ export interface AgentSnapshot {
     /** The same, by event name. */
     readonly filtered: Readonly<Record<string, number>>;
     readonly scopeFull: number;
+    /** Times that the kernel did not run the probe: see SkippedPrograms. */
+    readonly skipped: number;
     /** Denials whose record was dropped: no line tells of them. */
     readonly deniedDropped: number;
     /** Apps to which nothing is denied any more, since that seemed to harm them. */

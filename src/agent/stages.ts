@@ -376,6 +376,7 @@ export class Stages {
       ownRulesPaused: (container) => this.policies.arePaused(container),
       notWatchedFor: () => this.relief.notWatchedFor(),
       deniesIn: (cgroupId) => this.verdicts.deniesIn(cgroupId),
+      skipped: () => this.probe.stats().skipped,
       streams: () => this.streams,
       fanOut: this.fanOut,
       heldDropsOf: (root) => this.evaluation.droppedOf(root),

@@ -35,6 +35,7 @@ function lost({ kernel, waiting, delivery }: AgentSnapshot): number {
   );
   return (
     kernel.dropped +
+    kernel.skipped +
     kernel.scopeFull +
     waiting.events.dropped +
     waiting.detections.dropped +

@@ -86,6 +86,10 @@ function format(snapshot: AgentSnapshot, { runtimes }: AgentConfig): string {
   lines.push(...isolationLines(snapshot.isolation), ...pauseLines(snapshot.pauses));
   lines.push(...spoolLines(snapshot.streams), ...ceilingLines(snapshot.ceilings));
   lines.push(...continuityLines(snapshot.continuity), ...canaryLines(snapshot.canary));
+  if (kernel.skipped > 0)
+    lines.push(
+      `NOT SEEN: ${kernel.skipped} events so far, as the kernel skipped the probe while tasks competed for a CPU (Linux 7.0 and newer)`,
+    );
   if (kernel.scopeFull > 0)
     lines.push(
       `NOT WATCHED: ${kernel.scopeFull} containers so far, as this host has more than varvel can watch (16384)`,

@@ -45,6 +45,9 @@ const OWN_FIELDS: Readonly<Record<string, Schema>> = {
   'coverage.denies': countOrNone(
     'Of the rules, those by which the kernel denies; null once it has ended.',
   ),
+  'coverage.skipped_on_host': countOrNone(
+    'Events on the host that the kernel did not report so far (Linux 7.0 and newer); null once it has ended.',
+  ),
   'coverage.lines_wait_since': textOrNone(
     'Since when a receiver of the app’s team takes no lines, so that they wait; RFC 3339.',
   ),

@@ -63,6 +63,8 @@ export interface Coverage {
   readonly notWatchedFor?: string | undefined;
   /** Number of rules by which the kernel denies in the container; undefined: not known, as it has ended. */
   readonly denies?: number | undefined;
+  /** Events on the host, since the agent began, that the kernel did not report; some may be of this container. Undefined: not known. */
+  readonly skippedOnHost?: number | undefined;
   /** Since when lines for a receiver of the app's team wait, Unix ms; undefined: none do. */
   readonly waitingSinceMs?: number | undefined;
   /** Number of the previous line, 0 if there is none; undefined if unknown. It lets a reader detect missing lines. */
@@ -297,10 +299,14 @@ export function coverageNotice(
   timeNs: bigint,
 ): Detection {
   const { when, version, rules, policy, ownRulesPaused, events, lost, suppressed } = coverage;
-  const { notWatchedFor, lastLine, denies, waitingSinceMs } = coverage;
+  const { notWatchedFor, lastLine, denies, waitingSinceMs, skippedOnHost } = coverage;
   const denied = denies === undefined || denies === 0 ? '' : `, of which ${denies} deny`;
   const since = waitingSinceMs === undefined ? null : new Date(waitingSinceMs).toISOString();
   const waiting = since === null ? '' : `; a receiver takes no lines since ${since}, they wait`;
+  const skipped =
+    skippedOnHost === undefined || skippedOnHost === 0
+      ? ''
+      : `; the kernel skipped ${skippedOnHost} events on this host so far, some may be of this container`;
   const off = notWatchedFor === undefined ? '' : `; not watched for: ${notWatchedFor}`;
   const last =
     lastLine === undefined
@@ -309,7 +315,7 @@ export function coverageNotice(
   const paused = ownRulesPaused === true ? ', its own rules are paused' : '';
   return {
     ...notice(COVERAGE_RULE, timeNs, container, {
-      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${denied}${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${last}${off}${waiting}`,
+      output: `This container ${WHEN[when]} by varvel ${version} with ${rules} rules${denied}${policy === undefined ? '' : ` (its own policy is ${policy}${paused})`}: ${events} events seen, ${lost} lost, ${suppressed} detections counted instead of written${last}${off}${skipped}${waiting}`,
       outputFields: {
         'coverage.when': when,
         'coverage.version': version,
@@ -322,6 +328,7 @@ export function coverageNotice(
         'coverage.last_line': lastLine ?? null,
         'coverage.not_watched': notWatchedFor ?? null,
         'coverage.denies': denies ?? null,
+        'coverage.skipped_on_host': skippedOnHost ?? null,
         'coverage.lines_wait_since': since,
       },
     }),

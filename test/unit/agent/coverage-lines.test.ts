@@ -110,6 +110,7 @@ test('what is denied, and since when lines of the app’s team wait', () => {
       // Of the operator's receivers tenants are not told.
       { audience: 'operator', counters: () => down(at - 7) },
     ],
+    skipped: () => 4,
     say: (line) => void said.push(line),
   });
   coverage.onTick([covered()], 5_000);
@@ -117,13 +118,15 @@ test('what is denied, and since when lines of the app’s team wait', () => {
   const [first, last] = said;
   assert.equal(
     first?.output,
-    'This container is watched by varvel 1 with 9 rules, of which 2 deny: 10 events seen, 1 lost, 0 detections counted instead of written; its last line is number 3; a receiver takes no lines since 2026-01-02T00:00:00.000Z, they wait',
+    'This container is watched by varvel 1 with 9 rules, of which 2 deny: 10 events seen, 1 lost, 0 detections counted instead of written; its last line is number 3; the kernel skipped 4 events on this host so far, some may be of this container; a receiver takes no lines since 2026-01-02T00:00:00.000Z, they wait',
   );
   const facts = (line: Detection | undefined): unknown[] =>
-    ['coverage.denies', 'coverage.lines_wait_since'].map((name) => line?.outputFields[name]);
-  assert.deepEqual(facts(first), [2, '2026-01-02T00:00:00.000Z']);
+    ['coverage.denies', 'coverage.skipped_on_host', 'coverage.lines_wait_since'].map(
+      (name) => line?.outputFields[name],
+    );
+  assert.deepEqual(facts(first), [2, 4, '2026-01-02T00:00:00.000Z']);
   // At its end nothing is denied there any more.
-  assert.deepEqual(facts(last), [null, null]);
+  assert.deepEqual(facts(last), [null, null, null]);
 });
 
 test('what was dropped before it was known whose container it is counts as lost', () => {

@@ -48,6 +48,7 @@ const WELL = {
     dropped: 0,
     prefiltered: 7,
     scopeFull: 0,
+    skipped: 0,
     deniedDropped: 0,
     denialEnded: [] as object[],
     verdicts: {
@@ -186,6 +187,7 @@ test('what is wrong makes the exit code 1', async () => {
     ],
     [{ rules: STALE }, /^RULES NOT RELOADED/m],
     [{ kernel: { ...kernel, dropped: 1 } }, /^records: .* 1 lost/m],
+    [{ kernel: { ...kernel, skipped: 2 } }, /^NOT SEEN: 2 events so far/m],
     [
       { delivery: { suppressed: 0, streams: { http: { ...SPOOLED, refused: 1 } } } },
       /^detections: 0; http: 8 spooled, 4 sent, 1 refused, 0 failed, 0 dropped$/m,
