@@ -95,6 +95,7 @@ export class KernelVerdicts {
       group.filters = false;
       if (group.denies.length > 0) continue;
       // No container may keep a number when another table gets it.
+      this.#numbers.leave(group.number);
       group.number = NONE;
       for (const entry of group.entries) this.#tables.tell(entry, NONE);
     }
@@ -223,8 +224,10 @@ export class KernelVerdicts {
    * What is denied by other rules than these ends at once: the operator's, of which some may be off now. Where one of an app's own
    * is off, all that is denied in the app ends, as with `endDenying`. `shed`: the priorities of apps' own rules that are off.
    */
-  endDenyingBut({ rules }: RuleSet, shed: readonly Priority[] = []): void {
-    const inForce = new Map(rules.flatMap((one) => (one.enabled ? [[one.name, one]] : [])));
+  endDenyingBut(ruleSet: RuleSet, shed: readonly Priority[] = []): void {
+    const inForce = new Map(ruleSet.rules.flatMap((one) => (one.enabled ? [[one.name, one]] : [])));
+    // Whoever calls `follow` next must not get back what has ended.
+    if (this.#rules !== undefined) this.#rules = ruleSet;
     for (const group of this.#groups.all()) {
       const { denied, ended, losesOwn } = stillDenied(group, inForce, shed);
       if (ended.size === 0 && !losesOwn) group.denied = denied;
@@ -234,6 +237,8 @@ export class KernelVerdicts {
         // Not under its name: a group of that name denies more.
         const key = `${group.key}\nless since ${this.#turn}`;
         const denies = group.denies.filter((name) => !ended.has(name));
+        // What was denied before is nothing to give up a rule for that is left.
+        for (const { cgroupId } of group.entries) this.#tables.note(cgroupId, group.number);
         this.#groups.delete(group);
         this.#groups.add({ ...group, key, denied, denies });
       }

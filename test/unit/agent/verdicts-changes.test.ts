@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { until } from '../../support/e2e-agent.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
-import { appWith, execs, EXECS, NONE_DENIED, world } from './verdicts-fixture.ts';
+import { makeEvent, makeExec } from '../../support/rules-subject.ts';
+import { appWith, execs, EXECS, LATER, NONE_DENIED, world } from './verdicts-fixture.ts';
 
 // What waits here keeps no process up.
 const awake = setInterval(() => undefined, 1000);
@@ -114,7 +115,7 @@ test('while other rules are switched off in a flood, what denies is denied all t
     [1, ['a']],
     [2, ['a', 'b']],
   ]);
-  const { verdicts, entry, tableOf, done } = world({ denied });
+  const { verdicts, entry, tableOf, isFiltered, done, time } = world({ denied });
   const all = [entry(1), entry(2)];
   await verdicts.enter(EXECS);
   verdicts.follow(all);
@@ -124,7 +125,15 @@ test('while other rules are switched off in a flood, what denies is denied all t
   const fewer = {
     rules: EXECS.rules.map((rule) => (rule.name === 'b' ? { ...rule, enabled: false } : rule)),
   };
+  time.bootNs = LATER;
+  // As the agent does when it sheds rules: apps' policies change in between.
+  verdicts.endDenyingBut(fewer);
+  verdicts.follow(all);
+  assert.ok([1, 2].every(isFiltered), 'the flood is not let in');
   const entered = verdicts.enter(fewer);
+  // Denied before that, and evaluated after it.
+  const event = makeEvent('execve', { cgroupId: 2, denied: true, exec: makeExec() });
+  assert.equal(verdicts.onDeniedInVain(event, 'none'), false);
   const cut = done.filter((what) => what.includes('deny no more'));
   assert.equal(cut.length, 1, 'what is off has denied by one table');
   assert.deepEqual(verdicts.status().denying.rules, ['a']);
