@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { until } from '../../support/e2e-agent.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
-import { makeEvent, makeExec } from '../../support/rules-subject.ts';
+import { BOOT_NS, makeEvent, makeExec } from '../../support/rules-subject.ts';
 import { appWith, execs, EXECS, LATER, NONE_DENIED, world } from './verdicts-fixture.ts';
 
 // What waits here keeps no process up.
@@ -128,12 +128,13 @@ test('while other rules are switched off in a flood, what denies is denied all t
   time.bootNs = LATER;
   // As the agent does when it sheds rules: apps' policies change in between.
   verdicts.endDenyingBut(fewer);
+  // Denied before that, and evaluated after it.
+  const exec = makeExec();
+  const event = makeEvent('execve', { cgroupId: 2, denied: true, exec, bootNs: BOOT_NS });
+  assert.equal(verdicts.onDeniedInVain(event, 'none'), false);
   verdicts.follow(all);
   assert.ok([1, 2].every(isFiltered), 'the flood is not let in');
   const entered = verdicts.enter(fewer);
-  // Denied before that, and evaluated after it.
-  const event = makeEvent('execve', { cgroupId: 2, denied: true, exec: makeExec() });
-  assert.equal(verdicts.onDeniedInVain(event, 'none'), false);
   const cut = done.filter((what) => what.includes('deny no more'));
   assert.equal(cut.length, 1, 'what is off has denied by one table');
   assert.deepEqual(verdicts.status().denying.rules, ['a']);
