@@ -37,6 +37,9 @@ test('who runs has the folder; who has ended has not, also as a zombie that nobo
   try {
     const [chunk] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = Number(chunk.toString());
+    // Until then it is a shell, which would wait for its child.
+    while (readFileSync(`/proc/${parent.pid}/comm`, 'latin1') !== 'sleep\n')
+      await new Promise((resolve) => setImmediate(resolve));
     symlinkSync(`${pid} ${startOf(pid)} secret`, join(path, 'owner'));
     assert.equal(ownerIn(path), pid);
     assert.throws(() => folder.claim(), TakenError);
