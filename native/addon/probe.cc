@@ -190,7 +190,8 @@ std::vector<std::string> Probe::Programs() const {
   bpf_program* program;
   if (object_) bpf_object__for_each_program(program, object_) {
     std::string name = bpf_program__name(program);
-    const bool variant = name == kCompatHook || name.rfind("uring_", 0) == 0;
+    // Those of `variants_` are named below, by their hooks.
+    const bool variant = name == kCompatHook || name.rfind("uring_", 0) == 0 || name == kExecAgain || variants_.count(name);
     const bool shared = name.rfind("sys_", 0) == 0;
     if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL && !shared && !variant) names.push_back(name);
   }
