@@ -33,7 +33,7 @@ static __always_inline struct image *image__find_program(__u32 pid, __u64 start)
 	return image && image->program == PROGRAM_KNOWN ? image : NULL;
 }
 
-/* The same of this task's process, which may have run another program since: the kernel can skip the hook (exec__again). */
+/* The same of this task's process, which may have run another program since: the kernel can skip the hook (exec_again). */
 static __always_inline struct image *image__find_own(struct task_struct *task)
 {
 	struct image *image = image__find_program(task->tgid, task->group_leader->start_boottime);

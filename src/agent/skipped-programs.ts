@@ -28,7 +28,7 @@ export class SkippedPrograms {
     this.#toldAtMs = nowMs;
     this.#logger.warn(
       { skipped },
-      'The kernel skipped the probe, so events are missing, of which apps is not known. It does so since Linux 7.0 where tasks compete for a CPU; preempt=none or voluntary, where the kernel has them, prevents it',
+      'The kernel skipped the probe, so events are missing, of which apps is not known. It does so since Linux 7.0 where tasks compete for a CPU: fewer of them on this host, or more CPUs, help',
     );
   }
 }

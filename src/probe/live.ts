@@ -356,7 +356,7 @@ export class LiveProbe {
     this.#probe.nextLossInterval();
   }
 
-  /** Looks how often the kernel has not run a program of the probe: some 60 calls of bpf(2). `stats` has it from then on. */
+  /** Looks how often the kernel has not run a program of the probe: a call of bpf(2) for each of them. `stats` has it from then on. */
   countSkipped(): number {
     // Programs that were detached take their counts along.
     this.#skipped = Math.max(this.#skipped, this.#probe.skipped());
