@@ -15,6 +15,7 @@ import {
 import { EVENT_TABLE, KINDS, MORE_HOOKS, WIRE_VERSION } from '../../src/events/table.gen.ts';
 import { descriptors, FACADE, HOOKS, OPTIONS, PATTERN } from '../support/kernel-loader.ts';
 import { KernelProbe, stepsProgram } from '../support/kernel-probe.ts';
+import { INSTRUCTIONS_MAX, verifiedInstructions } from '../support/verified-instructions.ts';
 
 const CALL_HOOKS = Object.values(EVENT_TABLE)
   .filter(({ kind }) => kind === KINDS.call)
@@ -49,6 +50,18 @@ describe('loading and attaching', () => {
         () => probe.attach('sys_nothing'),
         (error: LoaderError) => error.code === 'ENOENT' && error.operation === 'attach sys_nothing',
       );
+    } finally {
+      probe.close();
+    }
+  });
+
+  test('the verifier stays far from its limit in every program', () => {
+    const probe = new Probe(OPTIONS);
+    try {
+      const counts = verifiedInstructions();
+      assert.ok(counts.length >= HOOKS.length, `${counts.length} programs`);
+      const largest = Math.max(...counts);
+      assert.ok(largest < INSTRUCTIONS_MAX, `${largest} instructions`);
     } finally {
       probe.close();
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -11,27 +11,12 @@ import { rescanCgroups } from '../../../src/apps/rescan.ts';
 import { runProbeSelfTest } from '../../../src/cli/doctor/self-test.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { openIsolation } from '../../../src/responses/network-isolation.ts';
+import { INSTRUCTIONS_MAX, verifiedInstructions } from '../../support/verified-instructions.ts';
 
-/** The verifier gives up at a million; a kernel that comes near it will refuse the probe's next change. */
-const INSTRUCTIONS_MAX = 500_000;
 const OWN_PROGRAM = /^sys_(open(at2?)?|creat|execve(at)?)$/;
 
 const hierarchy = detectHierarchy();
 const loaderHierarchy = { kind: hierarchy.kind, id: hierarchy.hierarchyId };
-
-/** Instructions that the verifier looked at, of each program that this process holds (fdinfo, since 5.16). */
-function verifiedInstructions(): number[] {
-  return readdirSync('/proc/self/fdinfo').flatMap((fd) => {
-    let info: string;
-    try {
-      info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
-    } catch {
-      return []; // the descriptor of the listing itself
-    }
-    const count = /^verified_insns:\s*(\d+)$/m.exec(info)?.[1];
-    return count === undefined || info.includes('link_id:') ? [] : [Number(count)];
-  });
-}
 
 test('the hierarchy that decides is found', () => {
   const layout = /guest\.cgroups=(\S+)/.exec(readFileSync('/proc/cmdline', 'utf8'))?.[1];
