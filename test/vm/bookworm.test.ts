@@ -10,5 +10,5 @@ testInGuests('bookworm', /^6\.1\./, [
   { cgroups: 'v2', files: ['denial-attacks-2'] },
   { cgroups: 'v2', files: ['denial-bypasses'] },
   { cgroups: 'v1', files: ['denial-bypasses', 'denial-bypasses-programs'] },
-  { cgroups: 'hybrid', files: ['probe', 'agent'] },
+  { cgroups: 'hybrid', files: ['probe', 'agent', 'docker', 'denial-opens'] },
 ]);
