@@ -98,6 +98,10 @@ function checkTable(number, least) {
     throw new TypeError(`a table must be from ${least} to ${VERDICT_TABLES - 1}, not ${number}`);
 }
 
+function checkRules(rules) {
+  if (rules >>> 0 !== rules) throw new TypeError(`rules must be 32 bits, not ${rules}`);
+}
+
 function checkPaths(root, file) {
   checkText(root, 'root');
   checkText(file, 'file');
@@ -197,9 +201,16 @@ class Probe {
     addon.stopFiltering(this.#handle, only ?? 0);
   }
 
+  copyVerdicts(from, to, rules) {
+    checkTable(from, 1);
+    checkTable(to, 1);
+    checkRules(rules);
+    addon.copyVerdicts(this.#handle, from, to, rules);
+  }
+
   allowRules(number, rules) {
     checkTable(number, 1);
-    if (rules >>> 0 !== rules) throw new TypeError(`rules must be 32 bits, not ${rules}`);
+    checkRules(rules);
     addon.allowRules(this.#handle, number, rules);
   }
 

@@ -178,6 +178,8 @@ export class Probe {
   suspendVerdicts(): void;
   /** The same, but what the tables deny stays denied. `only`: this one alone filters no more. */
   stopFiltering(only?: number): void;
+  /** Sets at number `to` what the table at `from` denies but by these rules (as allowRules). It filters nothing. ENOENT: there is none. */
+  copyVerdicts(from: number, to: number, rules: number): void;
   /** These rules of the table at this number deny no more: bit n: rule n. Throws LoaderError: ENOENT if there is none. */
   allowRules(number: number, rules: number): void;
   /**

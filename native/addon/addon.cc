@@ -95,6 +95,14 @@ napi_value StopFiltering(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.StopFiltering(number));
 }
 
+// copyVerdicts(handle, from, to, rules)
+napi_value CopyVerdicts(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  uint32_t from = 0, to = 0, rules = 0;
+  if (!(Arguments(env, info) >> handle >> from >> to >> rules)) return nullptr;
+  return Done(env, handle->probe.CopyVerdicts(from, to, rules));
+}
+
 // allowRules(handle, number, rules)
 napi_value AllowRules(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -350,7 +358,7 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_callback function;
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
-      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts},
+      {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"copyVerdicts", CopyVerdicts},
       {"skipped", Skipped}, {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
       {"denyCalls", DenyCalls}, {"allowCalls", AllowCalls},

@@ -239,7 +239,7 @@ Status Probe::ScopeHold(uint64_t cgroup, uint32_t held) {
   return RunProgram("scope_hold", &args, sizeof(args), "hold a container back");
 }
 
-Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
+Status Probe::SetVerdicts(uint32_t number, const verdict_table* table, bool filters) {
   const char* kDoing = "change what is filtered";
   int tables = object_ ? MapFd("verdict_tables") : -1;
   if (tables < 0 || !state_) return Status::Fail(EBADF, kDoing);
@@ -254,7 +254,7 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table) {
     if (!error) error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
     if (!error) {
       __atomic_fetch_or(&state_->tables, bit, __ATOMIC_SEQ_CST);
-      __atomic_fetch_or(&state_->filters, bit, __ATOMIC_SEQ_CST);
+      if (filters) __atomic_fetch_or(&state_->filters, bit, __ATOMIC_SEQ_CST);
     }
   } else {
     __atomic_fetch_and(&state_->filters, ~bit, __ATOMIC_SEQ_CST);
@@ -293,6 +293,19 @@ Status Probe::StopFiltering(uint32_t only) {
   const auto& [number, map] = *verdicts_.begin();
   const int error = bpf_map_update_elem(tables, &number, &map, BPF_ANY);
   return error ? Status::Fail(-error, kDoing) : Status{};
+}
+
+Status Probe::CopyVerdicts(uint32_t from, uint32_t to, uint32_t rules) {
+  const char* kDoing = "copy what rules deny";
+  const auto found = verdicts_.find(from);
+  if (found == verdicts_.end()) return Status::Fail(ENOENT, kDoing);
+  const auto table = std::make_unique<verdict_table>();
+  const __u32 zero = 0;
+  const int error = bpf_map_lookup_elem(found->second, &zero, table.get());
+  if (error) return Status::Fail(-error, kDoing);
+  for (__u32& denying : table->denying) denying &= ~rules;
+  // A number without a table filters nothing: its bit stays as it is.
+  return SetVerdicts(to, table.get(), false);
 }
 
 Status Probe::AllowRules(uint32_t number, uint32_t rules) {

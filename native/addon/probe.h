@@ -49,11 +49,13 @@ class Probe {
   Status ScopeEntries(std::vector<ScopeRow>* rows) const;
   // Stores a copy of the table at the number, 1 to VERDICT_TABLES - 1; nullptr removes it. Waits some ms, until no
   // program uses the previous table.
-  Status SetVerdicts(uint32_t number, const verdict_table* table);
+  Status SetVerdicts(uint32_t number, const verdict_table* table, bool filters = true);
   // From its return on no table filters opens, until one is set again. Waits as SetVerdicts does, once.
   Status SuspendVerdicts();
   // The same, but what the tables deny stays denied. Number 0: all.
   Status StopFiltering(uint32_t number);
+  // Stores at `to` what the table at `from` denies but by these rules. It filters nothing. ENOENT: there is none. Waits as SetVerdicts does.
+  Status CopyVerdicts(uint32_t from, uint32_t to, uint32_t rules);
   // These rules of the table at this number deny no more: bit n: rule n. ENOENT: there is none.
   Status AllowRules(uint32_t number, uint32_t rules);
   // Loads the programs that refuse connections, or calls on files, from these objects, and attaches them (see Denial). Tables

@@ -78,19 +78,22 @@ export function mayKeepTable(
   );
 }
 
-/** The same of a table that is to filter nothing: all that it denies is denied by the other's rules, too. */
-export function mayKeepDenial(
+/**
+ * The same of a table that is to filter nothing: it is sound without the rules that are returned, by which the other group denies
+ * nothing. Undefined: it is of no use.
+ */
+export function endedIfKept(
   former: Group,
   { denied, facts }: Pick<Group, 'denied' | 'facts'>,
   isSame: boolean,
-): boolean {
-  return (
-    former.number !== NONE &&
-    former.denies.length > 0 &&
-    // Of containers that nothing is known of, nothing was taken for known.
-    (isSame || former.app === BEFORE_IDENTITY || knowsAtLeast(facts, former.facts)) &&
-    former.denied.every((rule) => denied.some((other) => isSameRule(rule, other)))
-  );
+): ReadonlySet<string> | undefined {
+  if (former.number === NONE) return undefined;
+  // Of containers that nothing is known of, nothing was taken for known.
+  if (!isSame && former.app !== BEFORE_IDENTITY && !knowsAtLeast(facts, former.facts))
+    return undefined;
+  const kept = former.denied.filter((rule) => denied.some((other) => isSameRule(rule, other)));
+  const ended = former.denies.filter((name) => !kept.some((rule) => rule.name === name));
+  return ended.length < former.denies.length ? new Set(ended) : undefined;
 }
 
 /** Whether it matches the same: one of the same files, read again, may. */

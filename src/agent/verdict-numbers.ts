@@ -8,7 +8,10 @@ export const NONE = 0;
 /** Stands before the number of a table that denies but does not filter: it is of former rules, and not shared any more. */
 const FORMER = 'former ';
 
-type Kernel = Pick<LiveProbe, 'setVerdicts' | 'suspendVerdicts' | 'stopFiltering' | 'allowRules'>;
+type Kernel = Pick<
+  LiveProbe,
+  'setVerdicts' | 'suspendVerdicts' | 'stopFiltering' | 'copyVerdicts' | 'allowRules'
+>;
 
 /** The rules of a table. */
 export interface TableRules {
@@ -26,6 +29,10 @@ interface Table {
   /** Number of container groups that it filters. */
   users: number;
 }
+
+/** Bit n for rule n. */
+const bitsOf = ({ places }: TableRules, names: ReadonlySet<string>): number =>
+  places.reduce((all, name, n) => (names.has(name) ? all | (1 << n) : all), 0) >>> 0;
 
 /**
  * The tables in the kernel, by number and by digest of their content: equal content shares one table. An unused table is
@@ -125,14 +132,35 @@ export class VerdictNumbers {
   }
 
   /** These rules deny no more by the table of this number. Throws UserError if the kernel refuses. */
-  allow(number: number, names: ReadonlySet<string>): void {
+  allow(number: number, names: ReadonlySet<string>): true {
     const [found] = [...this.#tables].filter(([, table]) => table.number === number);
-    if (found === undefined || names.size === 0) return;
+    if (found === undefined || names.size === 0) return true;
     const [digest, table] = found;
-    const { places } = table.rules;
-    const bits = places.reduce((all, name, n) => (names.has(name) ? all | (1 << n) : all), 0);
-    if (bits !== 0) this.#probe.allowRules(number, bits >>> 0);
+    const bits = bitsOf(table.rules, names);
+    if (bits !== 0) this.#probe.allowRules(number, bits);
     this.#keepAside(digest, table);
+    return true;
+  }
+
+  /**
+   * Puts a table into the kernel that denies as that of this number, but not by these rules, and filters nothing. Nobody else gets it.
+   * Undefined if all numbers are in use. Throws UserError if the kernel refuses.
+   */
+  copyBut(from: number, names: ReadonlySet<string>): number | undefined {
+    const table = [...this.#tables.values()].find(({ number }) => number === from);
+    const number = table === undefined ? undefined : (this.#free.shift() ?? this.#unused());
+    if (table === undefined || number === undefined) return undefined;
+    try {
+      this.#probe.copyVerdicts(from, number, bitsOf(table.rules, names));
+    } catch (error) {
+      this.#free.push(number);
+      throw error;
+    }
+    this.#stale.delete(number);
+    const denied = table.rules.denied.filter((name) => !names.has(name));
+    const rules = { places: table.rules.places, denied };
+    this.#tables.set(`${FORMER}${number}`, { ...table, number, rules, users: 0 });
+    return number;
   }
 
   #drop(digest: string): void {

@@ -8,7 +8,7 @@ import type { JudgedApp } from './judged-app.ts';
 export interface KernelVerdictsOptions {
   readonly probe: Pick<
     LiveProbe,
-    'setVerdicts' | 'suspendVerdicts' | 'stopFiltering' | 'allowRules' | 'scope'
+    'setVerdicts' | 'suspendVerdicts' | 'stopFiltering' | 'copyVerdicts' | 'allowRules' | 'scope'
   >;
   readonly logger: Logger;
   /**

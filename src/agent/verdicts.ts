@@ -16,8 +16,8 @@ import type { KernelVerdictsOptions } from './verdict-options.ts';
 import {
   deniedRecord,
   deniesBy,
+  endedIfKept,
   isOf,
-  mayKeepDenial,
   mayKeepTable,
   memberOf,
   NO_TABLE,
@@ -125,8 +125,8 @@ export class KernelVerdicts {
   }
 
   /**
-   * Takes the cgroups of all containers. Call each second, and when apps' own rules have changed, or what is to be denied. Where other
-   * rules than before are to deny, nothing is denied at once, until their table is made. All others keep theirs.
+   * Takes the cgroups of all containers. Call each second, and when apps' own rules have changed, or what is to be denied. What is not to
+   * be denied any more ends at once. What is still to be denied goes on; what is new begins with its table.
    */
   follow(entries: readonly RegistryEntry[]): void {
     if (!this.#options.enabled || this.#stopped) return;
@@ -231,7 +231,11 @@ export class KernelVerdicts {
     for (const group of this.#groups.all()) {
       const { denied, ended, losesOwn } = stillDenied(group, inForce, shed);
       if (ended.size === 0 && !losesOwn) group.denied = denied;
-      else if (denied.length === 0 || losesOwn || !this.#allow(group.number, ended))
+      else if (
+        denied.length === 0 ||
+        losesOwn ||
+        this.#endAlone(ended, () => this.#numbers.allow(group.number, ended)) === undefined
+      )
         this.#endDenyingIn(group);
       else {
         // Not under its name: a group of that name denies more.
@@ -245,16 +249,14 @@ export class KernelVerdicts {
     }
   }
 
-  /** Of the table of this number. False: the kernel refuses. */
-  #allow(number: number, names: ReadonlySet<string>): boolean {
+  /** Ends what these rules deny, and nothing else. Undefined: the kernel refuses. */
+  #endAlone<T>(names: ReadonlySet<string>, end: () => T): T | undefined {
     try {
-      this.#numbers.allow(number, names);
-      return true;
+      return end();
     } catch (error) {
-      const text =
-        'what some rules deny could not be ended alone: all of it ends in some containers';
+      const text = 'what some rules deny could not be ended alone: all ends in some containers';
       this.#options.logger.warn({ error, rules: [...names] }, text);
-      return false;
+      return undefined;
     }
   }
 
@@ -299,10 +301,21 @@ export class KernelVerdicts {
   ): TableOf {
     if (former === undefined) return NO_TABLE;
     if (mayKeepTable(former, next, this.#turn, isSame)) return this.#tableOf(former);
-    if (!mayKeepDenial(former, next, isSame)) return NO_TABLE;
+    const ended = endedIfKept(former, next, isSame);
+    if (ended === undefined) return NO_TABLE;
+    // Others may have it, in whose containers these rules still deny.
+    if (ended.size > 0) return this.#copyBut(former, ended);
     // Of the rules of this group it may filter too much.
     if (former.filters) this.#stopFiltering(former.number);
     return this.#tableOf(former);
+  }
+
+  /** What it denies but by these rules; nothing if the kernel has no room for it. */
+  #copyBut(former: Group, ended: ReadonlySet<string>): TableOf {
+    const number = this.#endAlone(ended, () => this.#numbers.copyBut(former.number, ended));
+    if (number === undefined) return NO_TABLE;
+    const denies = former.denies.filter((name) => !ended.has(name));
+    return this.#tableOf({ ...former, number, denies, filters: false });
   }
 
   /** The group of containers whose app, or its policy, is not known yet; undefined: nothing is denied there. */

@@ -334,6 +334,11 @@ export class LiveProbe {
     explained('change what is filtered', () => this.#probe.stopFiltering(only));
   }
 
+  /** A table at `to` that denies as that at `from`, but not by these rules, and filters nothing. Throws UserError if the kernel refuses, or has none at `from`. */
+  copyVerdicts(from: number, to: number, rules: number): void {
+    explained('change what is denied', () => this.#probe.copyVerdicts(from, to, rules));
+  }
+
   /** These rules of the table deny no more: bit n: rule n. Throws UserError if the kernel refuses, or has no such table. */
   allowRules(number: number, rules: number): void {
     explained('change what is denied', () => this.#probe.allowRules(number, rules));

@@ -95,11 +95,19 @@ test('a program that a rule denies does not run; elsewhere, and in monitor mode,
   }
 });
 
-test('what a rule denies is denied all the while that rules are loaded again', async () => {
+const DENIES_MORE = `${DENIES}
+- rule: Newly named
+  desc: A test's own.
+  condition: evt.type in (execve, execveat) and evt.rawres = 0 and proc.exepath = /tmp/named
+  output: program %proc.exepath
+  priority: ERROR
+`;
+
+test('what a rule denies is denied all the while that rules are loaded again, or another is lifted', async () => {
   await using agent = await E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,
-    rules: { 'own.yaml': DENIES, 'other.yaml': RULES },
+    rules: { 'own.yaml': DENIES_MORE, 'other.yaml': RULES },
     config: ['responses: [{match: {rule: New*}, do: deny, mode: enforce, fall_back: false}]'],
   });
   const app = await runApp(engine, 'shop', 'production');
@@ -129,6 +137,18 @@ test('what a rule denies is denied all the while that rules are loaded again', a
       await agent.reload();
       await triedMore();
       if (n % 2 === 1) await settled();
+    }
+    for (let n = 0; n < 4; n++) {
+      assert.equal(agent.varvel('lift', '--rule', 'Newly named', '--for', '1s').code, 0);
+      const lifted = await until('that it is lifted', async () => {
+        const { rules } = (await agent.snapshot()).kernel.verdicts.denying;
+        return rules.length === 1 && rules;
+      });
+      assert.deepEqual(lifted, ['New program run']);
+      await triedMore();
+      await until('that it is denied again', async () => {
+        return (await agent.snapshot()).kernel.verdicts.denying.rules.length === 2;
+      });
     }
     assert.equal(await execInContainer(app, 'touch /tmp/stop'), 0);
     assert.equal(await tries, 0);

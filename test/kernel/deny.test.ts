@@ -129,6 +129,14 @@ describe('denied programs', () => {
     assert.deepEqual(await tries(), [false, true]);
     probe.probe.setVerdicts(TABLE, bytes);
     assert.deepEqual(await tries(), [true, true]);
+    const [other, rules] = [TABLE + 1, 1 << places.indexOf('all')];
+    probe.probe.copyVerdicts(TABLE, other, rules);
+    assert.deepEqual(await tries(), [true, true], 'the one that is copied denies as before');
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, other);
+    assert.deepEqual(await tries(), [false, true]);
+    probe.probe.scopeSet(cgroup.id, 'included', cgroup.level, TABLE);
+    assert.throws(() => probe.probe.copyVerdicts(other + 1, TABLE, 0), { code: 'ENOENT' });
+    assert.deepEqual(await tries(), [true, true]);
     probe.probe.suspendVerdicts();
     assert.deepEqual(await tries(), [false, false]);
   });

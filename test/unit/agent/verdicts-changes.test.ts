@@ -92,6 +92,75 @@ test('where the kernel cannot end one rule alone, nothing is denied until the ta
   await until('it is denied by what is left', () => verdicts.status().denying.containers === 1);
 });
 
+test('what is lifted in one app ends there at once, and nothing else, there or in others', async () => {
+  const denied = new Map([
+    [1, ['a', 'b']],
+    [2, ['a', 'b']],
+    [3, ['a']],
+  ]);
+  const { verdicts, entry, tableOf, isFiltered, done } = world({ denied });
+  const all = [entry(1), entry(2), entry(3)];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  await until('both are denied', () => verdicts.isSettled());
+  assert.equal(tableOf(1), tableOf(2));
+  const before = tableOf(2);
+  done.length = 0;
+  denied.set(1, ['b']);
+  verdicts.follow(all);
+  assert.match(tableOf(1) ?? '', / without 1$/);
+  assert.ok(!isFiltered(1), 'the table is one of other rules');
+  assert.deepEqual([tableOf(2), isFiltered(2)], [before, true]);
+  assert.ok(!done.some((what) => /^[23] /.test(what)), 'the others are told nothing');
+  assert.deepEqual([1, 2].map(verdicts.deniesIn.bind(verdicts)), [1, 2]);
+  await until('it has a table of its own', () => verdicts.isSettled());
+  assert.ok([1, 2].every(isFiltered));
+  assert.equal(tableOf(2), before);
+  assert.deepEqual([1, 2].map(verdicts.deniesIn.bind(verdicts)), [1, 2]);
+  // Back, as when a lift ends.
+  denied.set(1, ['a', 'b']);
+  verdicts.follow(all);
+  await until('both are denied as before', () => verdicts.isSettled());
+  assert.deepEqual([tableOf(1), tableOf(2)], [before, before]);
+  assert.ok(!done.some((what) => /^[12] .*: 0$/.test(what)), 'at no time by none');
+});
+
+test('so it is where the kernel has no memory for that, but for the moment until a table is made', async () => {
+  const denied = new Map([1, 2].map((id) => [id, ['a', 'b']]));
+  const { verdicts, entry, kernel, tableOf, warned } = world({ denied });
+  const all = [entry(1), entry(2)];
+  await verdicts.enter(EXECS);
+  verdicts.follow(all);
+  await until('both are denied', () => verdicts.isSettled());
+  kernel.copies = false;
+  denied.set(1, ['b']);
+  verdicts.follow(all);
+  assert.deepEqual([tableOf(1), verdicts.deniesIn(2)], [undefined, 2]);
+  assert.equal(warned.length, 1);
+  await until('it has a table of its own', () => verdicts.isSettled());
+  assert.deepEqual([1, 2].map(verdicts.deniesIn.bind(verdicts)), [1, 2]);
+});
+
+test('what was never denied by the kernel may end without another table', async () => {
+  const refused = ruleFile('evt.type = execve and proc.name in (x) and proc.sname = y').replace(
+    'e: r',
+    'e: c',
+  );
+  const more = ruleSetOf(refused);
+  const denied = new Map([[1, ['a', 'c']]]);
+  const { verdicts, entry, tableOf, done } = world({ denied });
+  await verdicts.enter({ rules: [...EXECS.rules, ...more.rules] });
+  verdicts.follow([entry(1)]);
+  await until('it is denied', () => verdicts.isSettled());
+  assert.deepEqual(verdicts.status().denying.afterEffect, ['c']);
+  const before = tableOf(1);
+  done.length = 0;
+  denied.set(1, ['a']);
+  verdicts.follow([entry(1)]);
+  assert.equal(tableOf(1), before);
+  assert.ok(!done.some((what) => what.includes('deny no more')));
+});
+
 test('while an app’s own rules change, it is denied what it was, and others are filtered anew', async () => {
   const denied = new Map([1, 2].map((id) => [id, ['a']]));
   const { verdicts, entry, entryOf, tableOf, isFiltered, done } = world({ denied });

@@ -57,32 +57,6 @@ test('to an app with a policy it is denied by rules that the policy leaves as th
   assert.deepEqual(verdicts.status().denying, { ...NONE_DENIED, containers: 2, rules: names });
 });
 
-test('what is lifted in one app ends there at once, and others are denied it all the while', async () => {
-  const denied = new Map([
-    [1, ['a', 'b']],
-    [2, ['a', 'b']],
-    [3, ['a']],
-  ]);
-  const { verdicts, entry, tableOf, done } = world({ denied });
-  await verdicts.enter(EXECS);
-  const all = [entry(1), entry(2), entry(3)];
-  verdicts.follow(all);
-  await until('all are judged', () => verdicts.status().denying.containers === 3);
-  const before = tableOf(2);
-  done.length = 0;
-  denied.set(1, ['b']);
-  verdicts.follow(all);
-  assert.equal(tableOf(1), undefined, 'no rule denies that was lifted');
-  await until('it has a table of its own', () => tableOf(1) !== undefined);
-  assert.notEqual(tableOf(1), before);
-  assert.equal(tableOf(2), before);
-  assert.deepEqual(
-    done.filter((what) => /^[23] /.test(what)),
-    [],
-    'the others are told nothing',
-  );
-});
-
 test('what is denied in vain to an app with rules of its own changes nothing for others', async () => {
   const own = ruleSetOf(
     ruleFile('evt.type = execve and proc.exepath = /own').replace('rule: r', 'rule: own'),

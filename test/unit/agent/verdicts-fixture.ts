@@ -58,6 +58,8 @@ export function world({
     suspended: new Set<number>(),
     /** Tables that deny, but do not filter. */
     denying: new Set<number>(),
+    /** Whether it has memory for a copy. */
+    copies: true,
     told: new Map<number, number>(),
     refuses: false,
     allowRules: (number: number, rules: number): void => {
@@ -83,6 +85,13 @@ export function world({
         done.push(`filters no more: ${only ?? 'all'}`);
         for (const number of only === undefined ? kernel.tables.keys() : [only])
           kernel.denying.add(number);
+      },
+      copyVerdicts: (from, to, rules) => {
+        if (!kernel.copies) throw new Error('ENOMEM');
+        done.push(`table ${to}: as ${from}, but rules ${rules.toString(2)} deny no more`);
+        kernel.suspended.delete(to);
+        kernel.denying.add(to);
+        kernel.tables.set(to, `${kernel.tables.get(from)} without ${rules.toString(2)}`);
       },
       allowRules: (number, rules) => kernel.allowRules(number, rules),
       scope: {

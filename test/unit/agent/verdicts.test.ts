@@ -190,6 +190,7 @@ test('an app whose rules come into force when it is asked for them is judged by 
       setVerdicts: () => undefined,
       suspendVerdicts: () => undefined,
       stopFiltering: () => undefined,
+      copyVerdicts: () => undefined,
       allowRules: () => undefined,
       scope: {
         set: (cgroupId) => done.push(cgroupId),
