@@ -244,6 +244,7 @@ Status Probe::SetVerdicts(uint32_t number, const verdict_table* table, bool filt
   int tables = object_ ? MapFd("verdict_tables") : -1;
   if (tables < 0 || !state_) return Status::Fail(EBADF, kDoing);
   const uint64_t bit = 1ull << number;
+  if (!filters) __atomic_fetch_and(&state_->filters, ~bit, __ATOMIC_SEQ_CST);
   int map = -1, error = 0;
   if (table) {
     map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "verdict_table", sizeof(__u32), sizeof(verdict_table), 1, nullptr);
@@ -304,7 +305,6 @@ Status Probe::CopyVerdicts(uint32_t from, uint32_t to, uint32_t rules) {
   const int error = bpf_map_lookup_elem(found->second, &zero, table.get());
   if (error) return Status::Fail(-error, kDoing);
   for (__u32& denying : table->denying) denying &= ~rules;
-  // A number without a table filters nothing: its bit stays as it is.
   return SetVerdicts(to, table.get(), false);
 }
 

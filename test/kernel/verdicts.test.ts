@@ -308,7 +308,14 @@ describe('verdicts of opens', () => {
     assert.deepEqual(await reported(plain), [true]);
     judge(NOTHING);
     assert.deepEqual(await reported(plain), [false]);
+    // A copy filters nothing, also where a table stood that did.
+    probe.probe.copyVerdicts(OTHER, TABLE, 0);
+    assert.deepEqual(await reported(plain), [true]);
+    judge(NOTHING);
+    assert.deepEqual(await reported(plain), [false]);
     probe.probe.setVerdicts(OTHER, undefined);
+    assert.throws(() => probe.probe.copyVerdicts(OTHER, TABLE, 0), { code: 'ENOENT' });
+    assert.throws(() => probe.probe.copyVerdicts(TABLE, OTHER, -1), TypeError);
     assert.throws(() => probe.probe.allowRules(OTHER, 1), { code: 'ENOENT' });
     assert.throws(() => probe.probe.allowRules(TABLE, -1), TypeError);
     assert.throws(() => probe.probe.stopFiltering(64), TypeError);
