@@ -141,8 +141,9 @@ async function run(
     }
     case 'explain': {
       const { runExplain } = await import('./explain/explain.ts');
-      const runbook = values['runbook'] === true;
-      return await runExplain({ operands, all: values['all'] === true, runbook, json }, io);
+      const [all, runbook] = [values['all'] === true, values['runbook'] === true];
+      const response = textOf(values['response']);
+      return await runExplain({ operands, all, runbook, response, json }, io);
     }
     case 'test': {
       const { runTest } = await import('./test/test.ts');

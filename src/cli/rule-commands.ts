@@ -44,10 +44,16 @@ export const RULE_COMMANDS = {
       ...JSON_OPTION,
       all: { type: 'boolean', short: 'a', help: 'every rule; then all operands are files' },
       runbook: { type: 'boolean', short: 'r', help: 'only what to do when it fires' },
+      response: {
+        type: 'string',
+        value: 'deny',
+        help: 'only what this response does: which calls it stops, by what, and what the kernel does not decide',
+      },
     },
     examples: [
       ['varvel explain -r "Sensitive file read"', 'a line in the log, at night: what now?'],
       ['varvel explain "Sensitive file read"', 'a rule that comes with varvel'],
+      ['varvel explain "Miner run" --response deny', 'what would be denied, and by which hook'],
       ['varvel explain "My rule" manifests/rules/varvel_rules.yaml my-rules.yaml', 'one of yours'],
       ['varvel explain --all --json my-rules.yaml', 'all, for machines'],
     ],

@@ -9,13 +9,14 @@ import { RUNBOOK_PAGE, Runbooks, silenceText, tellText } from '../../rules/loade
 import type { RunbookEntry } from '../../rules/loader/runbook.ts';
 import type { LoadedRule } from '../../rules/rule-set.ts';
 import { nearestWord } from '../../shared/nearest.ts';
+import { RESPONSE_NAMES } from '../../shared/response-names.ts';
 import { replaceControls } from '../../shared/text.ts';
 import { NOTICE_RULES } from '../../streams/notice-rules.ts';
 import { UserError } from '../../shared/user-error.ts';
 import { canFillIn, filledIn, filledInLines } from './condition-layout.ts';
 import type { Io } from '../io.ts';
 import { jsonDocument } from '../reason-text.ts';
-import { denialSection, kernelJson, kernelSection } from './kernel-text.ts';
+import { DENIAL, denialSection, kernelJson, kernelSection } from './kernel-text.ts';
 import { factsOf } from './rule-facts.ts';
 import type { FieldFact, OpenFacts, RuleFacts } from './rule-facts.ts';
 import { textTable, wrap } from '../text-table.ts';
@@ -27,6 +28,8 @@ export interface ExplainArgs {
   readonly all: boolean;
   /** Only what it is about and what to do when it fires. */
   readonly runbook: boolean;
+  /** Only what this response does: `deny`. */
+  readonly response: string | undefined;
   /** One JSON document for machines instead of text. */
   readonly json: boolean;
 }
@@ -40,6 +43,7 @@ export interface ExplainArgs {
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
   const [name] = args.operands;
+  const only = onlyOf(args);
   if (!args.all && name === undefined) {
     throw usage('Name a rule, in quotes, or say --all: varvel explain RULE [FILE…].');
   }
@@ -56,7 +60,7 @@ export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
     return 1;
   }
   const runbook = new Runbooks();
-  const text = (rule: LoadedRule): string => toText(rule, runbook.of(rule), args.runbook, io);
+  const text = (rule: LoadedRule): string => toText(rule, runbook.of(rule), only, io);
   if (args.all || name === undefined) {
     const { rules } = ruleSet;
     if (args.json) io.stdout(jsonDocument(rules.map((rule) => toJson(rule, runbook.of(rule)))));
@@ -72,6 +76,19 @@ export async function runExplain(args: ExplainArgs, io: Io): Promise<number> {
   const rule = find(name, ruleSet.rules, files);
   io.stdout(args.json ? jsonDocument(toJson(rule, runbook.of(rule))) : text(rule));
   return 0;
+}
+
+/** A part that is asked for alone. */
+type Part = 'runbook' | 'deny';
+
+function onlyOf({ runbook, response }: ExplainArgs): Part | undefined {
+  if (response === undefined) return runbook ? 'runbook' : undefined;
+  if (runbook) throw usage('Say --runbook or --response, not both: each asks for one part alone.');
+  if (response === 'deny') return 'deny';
+  const others = RESPONSE_NAMES.filter((name) => name !== 'deny').join(', ');
+  throw usage(
+    `--response must be deny; it is "${response.slice(0, 40)}". What the others (${others}) do is the same for each rule.`,
+  );
 }
 
 /** Warnings that say that a rule is not loaded. */
@@ -132,7 +149,7 @@ function toJson(rule: LoadedRule, runbook: RunbookEntry | undefined): object {
 function toText(
   rule: LoadedRule,
   runbook: RunbookEntry | undefined,
-  runbookOnly: boolean,
+  only: Part | undefined,
   io: Io,
 ): string {
   const width = io.columns - 2;
@@ -154,8 +171,8 @@ function toText(
       '',
       [...head.flatMap((line) => wrap(line, width)), '', ...wrap(rule.description.trim(), width)],
     ],
-    ...runbookSections(runbook, runbookOnly, width),
-    ...(runbookOnly ? [] : languageSections(rule, io.columns)),
+    ...(only === 'deny' ? denialAlone(rule, width) : runbookSections(runbook, only, width)),
+    ...(only === undefined ? languageSections(rule, io.columns) : []),
   ];
   const text = sections.flatMap(([heading, lines]) => [
     ...(heading === '' ? [] : ['', `${heading}:`]),
@@ -166,15 +183,22 @@ function toText(
 
 type Section = readonly [heading: string, lines: readonly string[]];
 
+function denialAlone(rule: LoadedRule, width: number): Section[] {
+  const sections = denialSection(factsOf(rule), width, Infinity);
+  const none =
+    'It kills the process after the event: of no call that the rule is about can the kernel refuse or end one.';
+  return sections.length > 0 ? sections : [[DENIAL, wrap(none, width)]];
+}
+
 function runbookSections(
   entry: RunbookEntry | undefined,
-  isWanted: boolean,
+  only: Part | undefined,
   width: number,
 ): Section[] {
   if (entry === undefined) {
     const none =
       'This rule has no runbook entry. To add one, see "The runbook" in manifests/rules/README.md.';
-    return isWanted ? [['Runbook', wrap(none, width)]] : [];
+    return only === 'runbook' ? [['Runbook', wrap(none, width)]] : [];
   }
   const { means, look, benign, attack, contain, rotate, keep } = entry;
   const numbered = look.flatMap((text, at) =>

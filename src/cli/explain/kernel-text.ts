@@ -54,14 +54,17 @@ const LATE: Readonly<Record<DeniableCalls, string>> = {
     'It can only kill the process after it has made the call: the kernel cannot be certain of this rule.',
 };
 
-/** What `do: deny` does about the rule, for people; none for a rule that is about neither programs, connections nor files. */
+export const DENIAL = 'With the response "deny"';
+
+/** What `do: deny` does about the rule, for people; none for a rule that is about nothing that can be denied. */
 export function denialSection(
   { denial }: RuleFacts,
   width: number,
+  maxUndecided = MAX_UNDECIDED,
 ): (readonly [heading: string, lines: readonly string[]])[] {
   if (denial === undefined) return [];
   const { about, before, undecided } = denial;
-  const shown = undecided.slice(0, MAX_UNDECIDED).map(shortened);
+  const shown = undecided.slice(0, maxUndecided).map(shortened);
   const more = undecided.length - shown.length;
   const texts = about.map((calls) => (before.includes(calls) ? DENIED : LATE)[calls]);
   const list = shown.flatMap((one) =>
@@ -69,7 +72,7 @@ export function denialSection(
   );
   return [
     [
-      'With the response "deny"',
+      DENIAL,
       [
         ...texts.flatMap((text) => wrap(text, width)),
         ...(list.length > 0 ? ['The kernel does not decide:', ...list] : []),

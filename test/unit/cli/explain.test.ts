@@ -193,6 +193,25 @@ Decided in the kernel:
     const none = await runCommand('explain', 'By no ancestor', programs);
     assert.match(none.out, /It ends the program before its first/);
     assert.doesNotMatch(none.out, /does not decide/);
+    const alone = await runCommand('explain', 'By a user', programs, '--response', 'deny');
+    assert.match(
+      alone.out,
+      /^By a user\n.*\n.*\n\n {2}d\n\nWith the response "deny":\n {2}It can only kill [^]*- user\.uid = 0\n$/,
+    );
+    const kill = file(
+      'kill.yaml',
+      '- rule: r\n  desc: d\n  condition: evt.type = kill\n  output: o\n  priority: NOTICE\n',
+    );
+    const late = await runCommand('explain', 'r', kill, '--response', 'deny');
+    assert.match(late.out, /With the response "deny":\n {2}It kills the process after the event/);
+    for (const [options, says] of [
+      [['--response', 'pause'], /--response must be deny; it is "pause"/],
+      [['--response', 'deny', '-r'], /--runbook or --response, not both/],
+    ] as const) {
+      const refused = await runCommand('explain', 'r', kill, ...options);
+      assert.equal(refused.code, 2);
+      assert.match(refused.err, says);
+    }
     // Of a rule that can be certain some comparisons may stay undecided.
     const partly = await runCommand('explain', 'Network tool gives away a shell');
     assert.match(
