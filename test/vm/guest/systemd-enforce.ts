@@ -13,7 +13,7 @@ const PINS = '/sys/fs/bpf/varvel';
 /** CAP_DAC_OVERRIDE 1, CAP_KILL 5, CAP_NET_ADMIN 12, CAP_SYS_PTRACE 19, CAP_PERFMON 38, CAP_BPF 39. */
 const CAPABILITIES = [1, 5, 12, 19, 38, 39].reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n);
 
-test('with enforce.conf: it denies programs, connections and opens, and they stay denied without it', async () => {
+test('with enforce.conf: it denies programs, connections, opens and other calls, and they stay denied without it', async () => {
   write(
     '/etc/varvel/varvel.yaml',
     `${readFileSync('/etc/varvel/varvel.yaml', 'utf8')}
@@ -36,7 +36,7 @@ responses: [{match: {priority: error}, do: deny, mode: enforce}]
   const kernel = (): AgentSnapshot['kernel'] =>
     (JSON.parse(must('varvel', 'status', '--json')) as AgentSnapshot).kernel;
   const { denialTest, refusalsUnavailable } = kernel();
-  const denied = { program: 'denied', connection: 'denied', file: 'denied' };
+  const denied = { program: 'denied', connection: 'denied', file: 'denied', call: 'denied' };
   assert.deepEqual([denialTest, refusalsUnavailable], [denied, {}]);
   // Only what denies something in a container has names.
   mkdirSync(APP, { recursive: true });
