@@ -25,6 +25,10 @@ busybox() { $HERE/busybox "$@"; }
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sys /sys
 busybox mount -t devtmpfs dev /dev
+# Those that maxcpus=1 left out, see guest.ts.
+for processor in /sys/devices/system/cpu/cpu[1-9]*; do
+  [ ! -e $processor/online ] || echo 1 >$processor/online
+done
 busybox mkdir -p /dev/pts /dev/shm /run/lock
 systemd=
 case " $(busybox cat /proc/cmdline) " in *' guest.init=systemd '*) systemd=yes ;; esac

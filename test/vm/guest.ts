@@ -109,7 +109,9 @@ function qemuArguments(options: GuestOptions, initramfs: string, exitCode: strin
     '-virtfs',
     'local,path=/,mount_tag=host,security_model=passthrough,readonly=on,multidevs=remap',
     '-append',
-    `console=ttyS0 quiet panic=-1 mitigations=off guest.cgroups=${cgroups} guest.cwd=${REPOSITORY}${options.systemd === true ? ' guest.init=systemd' : ''}`,
+    // maxcpus=1: guest-init.sh starts the second processor, once all devices are set up. Before that, Debian 13's qemu
+    // (10.0) can crash: a processor uses a map of the memory that another's set-up of PCI has just freed.
+    `console=ttyS0 quiet maxcpus=1 panic=-1 mitigations=off guest.cgroups=${cgroups} guest.cwd=${REPOSITORY}${options.systemd === true ? ' guest.init=systemd' : ''}`,
   ];
 }
 
