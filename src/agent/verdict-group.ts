@@ -143,6 +143,13 @@ export function deniesBy(groups: Iterable<Group>, number: number | undefined): n
   return 0;
 }
 
+/** Number of containers whose table is not of this change of the rules, or not yet for what is known of them now. */
+export function waitingFor(turn: number, groups: Iterable<Group>): number {
+  let waiting = 0;
+  for (const group of groups) if (group.turn !== turn) waiting += group.entries.length;
+  return waiting;
+}
+
 /** For who lifts a part of what is denied without an agent. `told`: the number of each cgroup's table. */
 export function deniedRecord(
   tables: readonly DeniedTable[],
@@ -159,10 +166,13 @@ export function deniedRecord(
   return { tables, containers };
 }
 
-/** Number of containers filtered in the kernel, and of their tables. */
+/** What the kernel filters and denies. */
 export interface VerdictsStatus {
+  /** Containers that have a table. */
   readonly containers: number;
   readonly tables: number;
+  /** Containers for which another is to be made: until then the kernel filters less there, and may deny less. */
+  readonly waiting: number;
   readonly certain: CertainCounts;
   readonly denying: DenyingStatus;
 }

@@ -26,6 +26,7 @@ import {
   type Member,
   type TableOf,
   type VerdictsStatus,
+  waitingFor,
 } from './verdict-group.ts';
 import { VerdictGroups } from './verdict-groups.ts';
 import { TableMaker, type TableWork } from './table-maker.ts';
@@ -173,24 +174,25 @@ export class KernelVerdicts {
   }
 
   status(): VerdictsStatus {
-    const certain = this.certain.counts();
-    // Once a table could not be set in the kernel, all are suspended.
-    const denying = this.#denials.status(this.#stopped ? [] : this.#groups.all());
-    return { containers: this.#tables.told.size, tables: this.#numbers.inUse, certain, denying };
+    const [containers, tables] = [this.#tables.told.size, this.#numbers.inUse];
+    const waiting = waitingFor(this.#turn, this.#inUse());
+    const denying = this.#denials.status(this.#inUse());
+    return { containers, tables, waiting, certain: this.certain.counts(), denying };
   }
 
   /** By which rules something is denied, and where, as the kernel has it. */
   denied(): DeniedRecord {
-    return deniedRecord(
-      this.#numbers.denying(),
-      this.#stopped ? [] : this.#groups.all(),
-      this.#tables.told,
-    );
+    return deniedRecord(this.#numbers.denying(), this.#inUse(), this.#tables.told);
   }
 
   /** Number of rules by which the kernel denies in the container of this cgroup. */
   deniesIn(cgroupId: number): number {
-    return this.#stopped ? 0 : deniesBy(this.#groups.all(), this.#tables.told.get(cgroupId));
+    return deniesBy(this.#inUse(), this.#tables.told.get(cgroupId));
+  }
+
+  /** Once a table could not be set in the kernel, all are suspended. */
+  #inUse(): Iterable<Group> {
+    return this.#stopped ? [] : this.#groups.all();
   }
 
   /** `keeps`: what is denied goes on. */
@@ -209,13 +211,8 @@ export class KernelVerdicts {
   onDeniedInVain(event: KernelEvent, asked: OwnRulesAsked, isComparable = true): boolean {
     // Rules of before denied it: those that are in force now have nothing to do with it.
     if (event.bootNs < this.#tables.sinceOf(event.cgroupId)) return false;
-    const before = this.#groups.ofApp(BEFORE_IDENTITY);
-    const rules = this.#denials.giveUp(
-      event,
-      { all: this.#groups.all(), before },
-      asked,
-      isComparable,
-    );
+    const groups = { all: this.#groups.all(), before: this.#groups.ofApp(BEFORE_IDENTITY) };
+    const rules = this.#denials.giveUp(event, groups, asked, isComparable);
     if (rules.size > 0) this.endDenying(({ denied }) => denied.some(({ name }) => rules.has(name)));
     return rules.size > 0;
   }

@@ -3,6 +3,7 @@ import { isGood } from '../agent/canary-run.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
 import { keptText } from '../agent/pinned-denial.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
+import type { VerdictsStatus } from '../agent/verdict-group.ts';
 import { isAbsent } from '../apps/absent-runtime.ts';
 import type { ContainerStatus } from '../apps/status.ts';
 import type { AgentConfig } from '../config/config.ts';
@@ -61,7 +62,7 @@ function format(snapshot: AgentSnapshot, { runtimes }: AgentConfig): string {
     ...containerTable(apps.containers.filter((container) => !container.gone)),
     '',
     `records: ${kernel.emitted} from the kernel, ${kernel.dropped} lost, ${kernel.prefiltered} filtered in the kernel${mostFiltered(kernel.filtered)}`,
-    `file calls and connects: in ${kernel.verdicts.containers} containers the kernel discards those that no rule can match (${kernel.verdicts.tables} rule tables)${certainText(kernel.verdicts.certain)}`,
+    `file calls and connects: in ${kernel.verdicts.containers} containers the kernel discards those that no rule can match (${kernel.verdicts.tables} rule tables${waitingText(kernel.verdicts)})${certainText(kernel.verdicts.certain)}`,
     ...deniedLines(kernel),
     `processes: ${processes.processes}, their programs take ${mebibytes(processes.imageBytes)} MiB` +
       (processes.imagesCut > 0
@@ -299,6 +300,11 @@ function mostFiltered(filtered: Readonly<Record<string, number>> | undefined): s
     .slice(0, MOST_FILTERED)
     .map(([event, count]) => `${event} ${count}`);
   return most.length === 0 ? '' : ` (${most.join(', ')})`;
+}
+
+/** Containers for which a table is still to be made. */
+function waitingText({ waiting }: VerdictsStatus): string {
+  return waiting === 0 ? '' : `; ${waiting} wait for another`;
 }
 
 /** What the agent found of the calls of which the kernel was certain. */

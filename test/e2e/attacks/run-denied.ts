@@ -13,6 +13,10 @@ const AT_A_TIME = 12;
 /** A minute after its start an app is no start script any more, and ten seconds later the kernel counts on that. */
 const OLD_MS = 75_000;
 const LATE_S = '62';
+/** The agent looks at the ages of containers this often. */
+const LOOKS_MS = 1000;
+/** An emulated machine takes its time to make the tables. */
+const TABLES_MS = 300_000;
 /** An attack that is denied may wait for what never comes. */
 const ROW_TIMEOUT_MS = 90_000;
 /** How the response deny says it. */
@@ -47,10 +51,7 @@ export async function runDenied(
       async (row) => void started.set(row, await start(engine, image, agent.folder, row)),
     );
     await new Promise((resolve) => setTimeout(resolve, OLD_MS));
-    await until('something is denied in each', async () => {
-      const { denying: now } = (await agent.snapshot()).kernel.verdicts;
-      return now.containers >= rows.length;
-    }).catch(() => undefined);
+    await until('the kernel judges each by its age', () => isJudged(agent), TABLES_MS);
     const { denying } = (await agent.snapshot()).kernel.verdicts;
     const problems: string[] = [];
     const without = rows.length - denying.containers;
@@ -72,6 +73,14 @@ export async function runDenied(
   } finally {
     for (const container of started.values()) await container.remove({ force: true });
   }
+}
+
+/** Whether no container waits for its table, now and after the agent has looked at their ages again. */
+async function isJudged(agent: E2eAgent): Promise<boolean> {
+  const waits = async (): Promise<boolean> => (await agent.snapshot()).kernel.verdicts.waiting > 0;
+  if (await waits()) return false;
+  await new Promise((resolve) => setTimeout(resolve, 2 * LOOKS_MS));
+  return !(await waits());
 }
 
 async function start(

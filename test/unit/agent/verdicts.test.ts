@@ -24,12 +24,14 @@ test('containers are judged once there is a table for the rules in force, and be
   assert.deepEqual(verdicts.status(), {
     containers: 2,
     tables: 1,
+    waiting: 0,
     certain: NONE_CERTAIN,
     denying: NONE_DENIED,
   });
   verdicts.follow(all);
   verdicts.leave();
   verdicts.leave();
+  assert.equal(verdicts.status().waiting, 2, 'for others');
   const told = ['1 included at 2: 0', '2 included at 2: 0'];
   assert.deepEqual(done.splice(0), ['filters no more: all', ...told], 'once');
   verdicts.follow(all);
@@ -74,6 +76,7 @@ test('an app with rules of its own has a table of its own, of what it and the op
   assert.deepEqual(verdicts.status(), {
     containers: 4,
     tables: 2,
+    waiting: 0,
     certain: NONE_CERTAIN,
     denying: NONE_DENIED,
   });
@@ -176,6 +179,7 @@ test('a group whose last container goes while its table is made leaves nothing b
   assert.deepEqual(verdicts.status(), {
     containers: 0,
     tables: 0,
+    waiting: 0,
     certain: NONE_CERTAIN,
     denying: NONE_DENIED,
   });

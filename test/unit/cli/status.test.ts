@@ -54,6 +54,7 @@ const WELL = {
     verdicts: {
       containers: 1,
       tables: 1,
+      waiting: 0,
       certain: { confirmed: 0, unconfirmed: 0 },
       denying: { containers: 0, rules: [], afterEffect: [], givenUp: [], inVain: 0 },
     },
@@ -125,6 +126,13 @@ test('nothing is wrong', async () => {
   assert.match(out, /^records: 1 from the kernel, 0 lost, 7 filtered in the kernel$/m);
   assert.match(out, /can match \(1 rule tables\)$/m);
   assert.match(out, /identity \(dropped for lack of room: 0\)$/m);
+});
+
+test('containers whose table is still to be made are counted', async () => {
+  const waiting = { kernel: { ...kernel, verdicts: { ...kernel.verdicts, waiting: 3 } } };
+  const { code, out } = await status({ ...waiting, ...canary('delivered') });
+  assert.equal(code, 0);
+  assert.match(out, /can match \(1 rule tables; 3 wait for another\)$/m);
 });
 
 test('what became of lines, by stream: only what is written by then is called delivered', async () => {
