@@ -10,7 +10,7 @@ if [ -z "$CLANG" ] || [ ! -e /usr/include/bpf/libbpf.h ]; then
 fi
 [ "${VARVEL_ASAN:-0}" = 1 ] || node schema/generate.mjs
 mkdir -p build
-for object in probe isolate deny-connects deny-opens deny-paths deny-calls; do
+for object in probe isolate deny-connects deny-opens deny-paths deny-calls deny-memory deny-namespaces; do
   # The same bytes in whatever folder it is built: BTF names the source files.
   "$CLANG" -g -O2 -Wall -Werror -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -Iprobe -I/usr/include/x86_64-linux-gnu \
     "-ffile-prefix-map=$PWD=." \
@@ -19,4 +19,4 @@ for object in probe isolate deny-connects deny-opens deny-paths deny-calls; do
   [ -z "$STRIP" ] || "$STRIP" -g "build/$object.bpf.o"
 done
 node-gyp configure build --silent --directory . > build/node-gyp.log 2>&1 || { cat build/node-gyp.log >&2; exit 1; }
-ls -l build/probe.bpf.o build/isolate.bpf.o build/deny-connects.bpf.o build/deny-opens.bpf.o build/deny-paths.bpf.o build/deny-calls.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'
+ls -l build/probe.bpf.o build/isolate.bpf.o build/deny-connects.bpf.o build/deny-opens.bpf.o build/deny-paths.bpf.o build/deny-calls.bpf.o build/deny-memory.bpf.o build/deny-namespaces.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'

@@ -15,6 +15,7 @@ const { layOutProcess } = require('./known-process.cjs');
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
+const CALL_GROUPS = ['calls', 'memory', 'namespaces'];
 /** By AWAKE_* (probe/shared.h). */
 const WAITS = ['asleep', 'polls', 'dozes'];
 
@@ -28,6 +29,12 @@ function writeText(bytes, at, name, text) {
     );
   bytes.set(encoded, at + field.at);
   bytes[at + PATTERN.fields[`${name}_len`].at] = encoded.length;
+}
+
+function groupOf(name) {
+  const group = CALL_GROUPS.indexOf(name);
+  if (group < 0) throw new TypeError(`group must be one of ${CALL_GROUPS.join(', ')}`);
+  return group;
 }
 
 const CAMEL = { prefix: 'prefix', leaf_prefix: 'leafPrefix', leaf_suffix: 'leafSuffix' };
@@ -236,13 +243,13 @@ class Probe {
     addon.allowFiles(this.#handle);
   }
 
-  denyCalls(objectPath = path.join(__dirname, 'build', 'deny-calls.bpf.o')) {
+  denyCalls(group = 'calls', objectPath = path.join(__dirname, 'build', `deny-${group}.bpf.o`)) {
     checkText(objectPath, 'objectPath');
-    addon.denyCalls(this.#handle, objectPath);
+    addon.denyCalls(this.#handle, groupOf(group), objectPath);
   }
 
-  allowCalls() {
-    addon.allowCalls(this.#handle);
+  allowCalls(group = 'calls') {
+    addon.allowCalls(this.#handle, groupOf(group));
   }
 
   pin(directory) {

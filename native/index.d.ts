@@ -9,6 +9,8 @@ export interface LoaderError extends Error {
   readonly detail: string;
 }
 
+/** Calls that are judged by who makes them: all but the others; those that make memory executable; of unshare, a user namespace (Linux 6.1). */
+export type CallGroup = 'calls' | 'memory' | 'namespaces';
 export type ScopeStateName = 'pending' | 'included' | 'excluded';
 
 /** See struct scope_pattern in probe/shared.h. Texts: prefix < 64 bytes, the others < 32. */
@@ -164,15 +166,11 @@ export class Probe {
   attached(): string[];
   programs(): string[];
   /**
-   * Inserts an entry, or changes its state in place: counters remain. ENOSPC beyond 16384 containers. `level`: depth of the
-   * cgroup below the hierarchy's root, at most 31. Cgroups inside count as part of this one. `table`: number of the setVerdicts
-   * table that filters its file calls, 0 for none (all are reported), undefined for no change; initially 0.
+   * Inserts an entry, or changes its state in place: counters remain. ENOSPC beyond 16384 containers. `level`: depth of the cgroup below
+   * the hierarchy's root, at most 31. It has those inside. `table`: number of its table (setVerdicts), 0: none, undefined: no change.
    */
   scopeSet(cgroupId: number, state: ScopeStateName, level: number, table?: number): void;
-  /**
-   * Sets a table (`struct verdict_table`, src/plan/verdicts) at a number from 1 to 63, between two calls, for all containers
-   * with that number. Undefined removes it: all file calls and connects of these containers are reported.
-   */
+  /** Sets a table (`struct verdict_table`) at a number from 1 to 63, between two calls. Undefined removes it: all is reported then. */
   setVerdicts(number: number, table: Uint8Array | undefined): void;
   /** From its return on, no table filters or denies. One that is set anew does; the others keep their memory, 1.2 MB each, until they are removed. */
   suspendVerdicts(): void;
@@ -193,19 +191,19 @@ export class Probe {
    * From its return on, opens that a rule certainly denies are refused with EPERM, as the tables of their containers say. It does not
    * matter how they are made, but for O_PATH. So are calls that change a name, a mode or an owner: unlink, rmdir, rename, link, symlink,
    * mkdir, chmod, chown and their kind. Idempotent; loads the programs first, from this folder. Throws LoaderError where the kernel does
-   * not let programs change results (fmod_ret, Linux 5.7; CONFIG_SECURITY_PATH): EPERM, EACCES or EINVAL. It ends with the probe.
+   * not let programs change results (fmod_ret, Linux 5.7; CONFIG_SECURITY_PATH): EPERM, EACCES or EINVAL.
    */
   denyFiles(objectsPath?: string): void;
   allowFiles(): void;
-  /** The same of calls that are denied by who makes them (schema/ways.mjs): mounts, modules, ptrace, bpf and others. Throws as `denyFiles`. */
-  denyCalls(objectPath?: string): void;
-  allowCalls(): void;
+  /** The same of calls that are denied by who makes them (schema/ways.mjs). Default: `calls`. Throws as `denyFiles`. */
+  denyCalls(group?: CallGroup, objectPath?: string): void;
+  allowCalls(group?: CallGroup): void;
   /**
    * Keeps what denies in the kernel after this process, however it ends, by names in the directory, which is made. It must be in a BPF
    * file system: else EPERM. Idempotent: call it again once more is loaded. It also survives `close`.
    */
   pin(directory: string): void;
-  /** Takes the names away, and the limit of `noteSeen`. The directory stays. */
+  /** Takes the names away, and the limit of `noteSeen`. */
   unpin(): void;
   /**
    * The agent is there. Denials more than 3 s after the last call are counted for `unseenDenials`. From `denyMs` after it on nothing is

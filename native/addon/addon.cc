@@ -143,19 +143,21 @@ napi_value AllowFiles(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// denyCalls(handle, objectPath)
+// denyCalls(handle, group, objectPath)
 napi_value DenyCalls(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
+  uint32_t group = 0;
   std::string path;
-  if (!(Arguments(env, info) >> handle >> path)) return nullptr;
-  return Done(env, handle->probe.DenyCalls(path));
+  if (!(Arguments(env, info) >> handle >> group >> path)) return nullptr;
+  return Done(env, handle->probe.DenyCalls(group, path));
 }
 
-// allowCalls(handle)
+// allowCalls(handle, group)
 napi_value AllowCalls(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
-  if (!(Arguments(env, info) >> handle)) return nullptr;
-  handle->probe.AllowCalls();
+  uint32_t group = 0;
+  if (!(Arguments(env, info) >> handle >> group)) return nullptr;
+  handle->probe.AllowCalls(group);
   return nullptr;
 }
 

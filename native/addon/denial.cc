@@ -44,9 +44,12 @@ static int UseLsm(bpf_object* object) {
   bpf_object__for_each_program(program, object) {
     const std::string section = bpf_program__section_name(program);
     if (section.compare(0, kPrefix.size(), kPrefix)) continue;
+    const std::string function = section.substr(kPrefix.size());
+    // The one whose hook has another name.
+    const std::string hook = function == "create_user_ns" ? "userns_create" : function;
     int error = bpf_program__set_type(program, BPF_PROG_TYPE_LSM);
     if (!error) error = bpf_program__set_expected_attach_type(program, BPF_LSM_MAC);
-    if (!error) error = bpf_program__set_attach_target(program, 0, section.substr(kPrefix.size()).c_str());
+    if (!error) error = bpf_program__set_attach_target(program, 0, hook.c_str());
     if (error) return error;
   }
   return 0;

@@ -347,7 +347,9 @@ Status Probe::Filtered(std::vector<uint64_t>* counts) const {
 
 uint64_t Probe::Skipped() const {
   const uint64_t made_up = state_ ? state_->made_up : 0, own = SkippedOf(object_);
-  return (own > made_up ? own - made_up : 0) + connects_.Skipped() + opens_.Skipped() + paths_.Skipped() + calls_.Skipped();
+  uint64_t skipped = own > made_up ? own - made_up : 0;
+  for (const Denial& denial : denials_) skipped += denial.Skipped();
+  return skipped;
 }
 
 Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
@@ -386,10 +388,9 @@ Status Probe::Pin(const std::string& directory) {
       if (!status.ok()) return status;
     }
   }
-  Status status = connects_.Pin(directory);
-  if (status.ok()) status = opens_.Pin(directory);
-  if (status.ok()) status = paths_.Pin(directory);
-  if (status.ok()) status = calls_.Pin(directory);
+  Status status;
+  for (Denial& denial : denials_)
+    if (status.ok()) status = denial.Pin(directory);
   // What lifts a part of it without an agent works on these.
   for (const char* map : kDenyingMaps)
     if (status.ok()) status = PinFd(MapFd(map), directory, map);
@@ -399,8 +400,8 @@ Status Probe::Pin(const std::string& directory) {
 }
 
 Status Probe::DenyFiles(const std::string& opens, const std::string& paths) {
-  Status status = opens_.Start(object_, opens, {});
-  if (status.ok()) status = paths_.Start(object_, paths, {});
+  Status status = denials_[kOpens].Start(object_, opens, {});
+  if (status.ok()) status = denials_[kPaths].Start(object_, paths, {});
   if (!status.ok()) AllowFiles();
   else if (state_) __atomic_store_n(&state_->keeps_paths, 1u, __ATOMIC_RELAXED);
   return status;
@@ -408,10 +409,21 @@ Status Probe::DenyFiles(const std::string& opens, const std::string& paths) {
 
 void Probe::AllowFiles() {
   if (state_) __atomic_store_n(&state_->keeps_paths, 0u, __ATOMIC_RELAXED);
-  for (Denial* denial : {&opens_, &paths_}) {
+  for (Denial* denial : {&denials_[kOpens], &denials_[kPaths]}) {
     denial->Unpin(pinned_);
     denial->Stop();
   }
+}
+
+Status Probe::DenyCalls(uint32_t group, const std::string& path) {
+  if (group >= kCallGroups) return Status::Fail(EINVAL, "refuse calls", "there is no such group of calls");
+  return denials_[kFirstGroup + group].Start(object_, path, {});
+}
+
+void Probe::AllowCalls(uint32_t group) {
+  if (group >= kCallGroups) return;
+  denials_[kFirstGroup + group].Unpin(pinned_);
+  denials_[kFirstGroup + group].Stop();
 }
 
 void Probe::Unpin() {
@@ -422,10 +434,7 @@ void Probe::Unpin() {
   if (pinned_.empty()) return;
   for (const char* hook : kDenyingHooks) ::Unpin(pinned_, hook);
   ::Unpin(pinned_, kExecAgain);
-  connects_.Unpin(pinned_);
-  opens_.Unpin(pinned_);
-  paths_.Unpin(pinned_);
-  calls_.Unpin(pinned_);
+  for (Denial& denial : denials_) denial.Unpin(pinned_);
   for (const char* map : kDenyingMaps) ::Unpin(pinned_, map);
   ::Unpin(pinned_, kScopeSet);
   pinned_.clear();
@@ -439,10 +448,7 @@ Status Probe::NoteSeen(uint64_t now, uint64_t deny_until) {
 }
 
 void Probe::Close() {
-  connects_.Stop();
-  opens_.Stop();
-  paths_.Stop();
-  calls_.Stop();
+  for (Denial& denial : denials_) denial.Stop();
   for (const auto& entry : links_)
     for (bpf_link* link : entry.second) DetachBeside(entry.first, link);
   links_.clear();

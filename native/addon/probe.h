@@ -60,12 +60,13 @@ class Probe {
   Status AllowRules(uint32_t number, uint32_t rules);
   // Loads the programs that refuse connections, or calls on files, from these objects, and attaches them (see Denial). Tables
   // decide what they refuse.
-  Status DenyConnects(const std::string& path, const std::string& directory) { return connects_.Start(object_, path, directory); }
-  void AllowConnects() { connects_.Unpin(pinned_); connects_.Stop(); }
+  Status DenyConnects(const std::string& path, const std::string& directory) { return denials_[kConnects].Start(object_, path, directory); }
+  void AllowConnects() { denials_[kConnects].Unpin(pinned_); denials_[kConnects].Stop(); }
   Status DenyFiles(const std::string& opens, const std::string& paths);
   void AllowFiles();
-  Status DenyCalls(const std::string& path) { return calls_.Start(object_, path, {}); }
-  void AllowCalls() { calls_.Unpin(pinned_); calls_.Stop(); }
+  // `group`: from 0. Each has an object of its own. EINVAL: there is no such group.
+  Status DenyCalls(uint32_t group, const std::string& path);
+  void AllowCalls(uint32_t group);
   // Keeps what denies attached after this process, by names in this directory of a BPF file system, which is made. Idempotent;
   // call it again when more programs deny. Close leaves it.
   Status Pin(const std::string& directory);
@@ -85,6 +86,10 @@ class Probe {
   void Close();
 
  private:
+  // Calls that are judged by who makes them: those of deny-calls.bpf.c, deny-memory.bpf.c and deny-namespaces.bpf.c.
+  static constexpr uint32_t kCallGroups = 3;
+  // Places in denials_.
+  enum { kConnects, kOpens, kPaths, kFirstGroup };
   // A program that is being detached, and whether that is done.
   struct Detaching {
     std::string name;
@@ -107,6 +112,6 @@ class Probe {
   // By hook: the programs that fit this kernel, if there is a choice.
   std::map<std::string, std::vector<bpf_program*>> variants_;
   std::vector<Detaching> detaching_;
-  Denial connects_, opens_, paths_, calls_;
+  Denial denials_[kFirstGroup + kCallGroups];
   std::string pinned_; // the directory; empty: nothing is pinned
 };

@@ -526,8 +526,8 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
 	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 5 }, \
 	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0, 0 }, \
-	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
-	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
+	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 88 }, \
+	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 93 }, \
 	[310] = { EVENT_PROCESS_VM_READV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 8 }, \
 	[311] = { EVENT_PROCESS_VM_WRITEV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 9 }, \
 	[32] = { EVENT_DUP, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0, 0 }, \
@@ -552,12 +552,12 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[47] = { EVENT_RECVMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
 	[299] = { EVENT_RECVMMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
 	[101] = { EVENT_PTRACE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 23 }, \
-	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
-	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
-	[234] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
+	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 67 }, \
+	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 74 }, \
+	[234] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 81 }, \
 	[157] = { EVENT_PRCTL, CALL_TEXT_IF_NAME | 0, { 2, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
 	[308] = { EVENT_SETNS, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
-	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
+	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 98 }, \
 	[112] = { EVENT_SETSID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
 	[109] = { EVENT_SETPGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
 	[126] = { EVENT_CAPSET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 11 }, \

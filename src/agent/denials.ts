@@ -2,7 +2,7 @@ import type { Container } from '../apps/identity.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { asksForAncestors } from '../plan/verdicts/ancestor-tests.ts';
 import { isExec, isFileCall } from '../plan/verdicts/call-kinds.ts';
-import { isWayEvent } from '../plan/verdicts/ways.ts';
+import { groupOfWay, WAY_GROUPS } from '../plan/verdicts/ways.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -126,12 +126,15 @@ export class Denials {
     );
   }
 
-  /** Of a rule about connects, files or calls that are judged by who makes them it is always asked whether they can be refused: what does so is loaded then. */
+  /** Of a rule about connects, files, or calls that are judged by who makes them, it is always asked whether they can be refused: what does so is loaded then. */
   #canDeny(events: LoadedRule['events']): boolean {
     const refuses = [
       events.has('connect') && this.#canRefuse('connection'),
       [...events].some(isFileCall) && this.#canRefuse('file'),
-      [...events].some(isWayEvent) && this.#canRefuse('call'),
+      ...WAY_GROUPS.map(
+        (group) =>
+          [...events].some((event) => groupOfWay(event) === group) && this.#canRefuse(group),
+      ),
     ];
     return refuses.includes(true) || [...events].some(isExec);
   }

@@ -2,7 +2,7 @@ import type { AgentConfig, RuleSettings } from '../config/config.ts';
 import type { DenialTrial } from '../plan/denial-test.ts';
 import { isDeniable, isExec, kindsOfEvent, NO_KINDS } from '../plan/verdicts/call-kinds.ts';
 import { deniedKindsOf } from '../plan/verdicts/rule-clauses.ts';
-import { isWayEvent } from '../plan/verdicts/ways.ts';
+import { groupOfWay } from '../plan/verdicts/ways.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
@@ -12,7 +12,7 @@ import type { Refusal } from './refusals.ts';
 import type { ReceivedRecords } from './report.ts';
 
 /** Why such calls cannot be denied on this host, as part of a sentence; undefined: they can. */
-export type WhyNotDenied = (call: DenialTrial) => string | undefined;
+export type WhyNotDenied = (call: DenialTrial | RefusedCall) => string | undefined;
 
 /** What the agent has found out. */
 interface Found {
@@ -66,8 +66,8 @@ function whyNotDeniedBy(rule: LoadedRule, event: string, whyNot: WhyNotDenied): 
   return whyNot(trialOf(event));
 }
 
-function trialOf(event: string): DenialTrial {
+function trialOf(event: string): DenialTrial | RefusedCall {
   if (isExec(event)) return 'program';
   if (event === 'connect') return 'connection';
-  return isWayEvent(event) ? 'call' : 'file';
+  return groupOfWay(event) ?? 'file';
 }

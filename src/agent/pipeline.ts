@@ -146,7 +146,7 @@ export class Pipeline {
 /** What became of the trial, or why it could not be made. */
 async function tryRefusal(
   test: DenialTest,
-  call: RefusedCall,
+  call: RefusedCall & DenialTrial,
   refusals: Refusals,
 ): Promise<string> {
   const refusal = refusals[call];

@@ -118,10 +118,24 @@ export const makeRefusals = (
     logger,
   }),
   call: new Refusal({
-    start: () => probe.denyCalls(),
-    stop: () => probe.allowCalls(),
+    start: () => probe.denyCalls('calls'),
+    stop: () => probe.allowCalls('calls'),
     otherwise:
       'this kernel cannot refuse mounts, modules and other calls by who makes them: a process that makes one against a rule is killed afterwards. Programs and connections can still be denied before the effect',
+    logger,
+  }),
+  memory: new Refusal({
+    start: () => probe.denyCalls('memory'),
+    stop: () => probe.allowCalls('memory'),
+    otherwise:
+      'this kernel cannot refuse to make memory executable: a process that does so against a rule is killed afterwards. Programs and connections can still be denied before the effect',
+    logger,
+  }),
+  namespace: new Refusal({
+    start: () => probe.denyCalls('namespaces'),
+    stop: () => probe.allowCalls('namespaces'),
+    otherwise:
+      'this kernel cannot refuse user namespaces (Linux 6.1 is the first that can): a process that makes one against a rule is killed afterwards. Programs and connections can still be denied before the effect',
     logger,
   }),
 });

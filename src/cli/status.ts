@@ -353,6 +353,14 @@ function deniedLines({
     lines.push(
       `MOUNTS, MODULES AND OTHER CALLS ARE NOT REFUSED on this host, their processes are killed afterwards (${refusalsUnavailable.call}): run varvel doctor`,
     );
+  if (refusalsUnavailable.memory !== undefined)
+    lines.push(
+      `EXECUTABLE MEMORY IS NOT REFUSED on this host, processes that make it are killed afterwards (${refusalsUnavailable.memory}): run varvel doctor`,
+    );
+  if (refusalsUnavailable.namespace !== undefined)
+    lines.push(
+      `USER NAMESPACES ARE NOT REFUSED on this host, processes that make one are killed afterwards (${refusalsUnavailable.namespace}): run varvel doctor`,
+    );
   if (afterEffect.length > 0)
     lines.push(
       `NOT DENIED, but killed after the effect (or only reported, by "guarantee"): what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,

@@ -266,6 +266,12 @@ export const CALL_WAYS = {
   mknodat: 3,
   ptrace: 4,
   bpf: 40,
+  kill: 7,
+  tkill: 7,
+  tgkill: 7,
+  mmap: 5,
+  mprotect: 5,
+  unshare: 2,
 } as const satisfies Readonly<Partial<Record<EventName, number>>>;
 
 

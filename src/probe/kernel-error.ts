@@ -44,8 +44,20 @@ export function explained<T>(doing: string, ask: () => T): T {
   }
 }
 
-/** Loads what refuses calls by these functions. Throws UserError if the kernel does not let it. */
-export function refusing(what: string, functions: string, load: () => void): void {
+/** Opens and changes of files; the others are the loader's groups. */
+type RefusedGroup = 'files' | 'calls' | 'memory' | 'namespaces';
+
+/** What is refused, as people are told, and by which functions of the kernel. */
+const REFUSED: Readonly<Record<RefusedGroup, readonly [what: string, functions: string]>> = {
+  files: ['to open or change files', 'security_file_open and security_path_*'],
+  calls: ['calls by who makes them', 'security_*'],
+  memory: ['to make memory executable', 'security_mmap_file and security_file_mprotect'],
+  namespaces: ['user namespaces', 'security_create_user_ns, since Linux 6.1'],
+};
+
+/** Loads what refuses such calls. Throws UserError if the kernel does not let it. */
+export function refusing(group: RefusedGroup, load: () => void): void {
+  const [what, functions] = REFUSED[group];
   try {
     load();
   } catch (error) {

@@ -1,5 +1,6 @@
 import {
   Probe,
+  type CallGroup,
   levelMax,
   runFirstProcess,
   selfTest,
@@ -279,9 +280,7 @@ export class LiveProbe {
    * kernel refuses.
    */
   denyFiles(): void {
-    refusing('to open or change files', 'security_file_open and security_path_*', () =>
-      this.#probe.denyFiles(),
-    );
+    refusing('files', () => this.#probe.denyFiles());
   }
 
   allowFiles(): void {
@@ -289,12 +288,12 @@ export class LiveProbe {
   }
 
   /** The same of calls that are refused by who makes them (CALL_WAYS). Loads what does so when first called, in some 0.5 s. */
-  denyCalls(): void {
-    refusing('calls by who makes them', 'security_*', () => this.#probe.denyCalls());
+  denyCalls(group: CallGroup): void {
+    refusing(group, () => this.#probe.denyCalls(group));
   }
 
-  allowCalls(): void {
-    this.#probe.allowCalls();
+  allowCalls(group: CallGroup): void {
+    this.#probe.allowCalls(group);
   }
 
   /** Keeps what denies in the kernel after this process, by names in this directory. Idempotent. Throws UserError if the kernel refuses. */

@@ -31,8 +31,11 @@ export const LAST_INSTANCE =
  * owner, and a call that is judged by who makes it, which fail with EPERM.
  */
 export type Denied = 'program' | RefusedCall | 'change';
-/** Calls that the kernel can refuse; `file`: opens and changes; `call`: those that are judged by who makes them. */
-export const REFUSED_CALLS = ['connection', 'file', 'call'] as const;
+/**
+ * Calls that the kernel can refuse; `file`: opens and changes; `call`: those that are judged by who makes them; `memory`: of these,
+ * those that make memory executable; `namespace`: those that make a user namespace.
+ */
+export const REFUSED_CALLS = ['connection', 'file', 'call', 'memory', 'namespace'] as const;
 export type RefusedCall = (typeof REFUSED_CALLS)[number];
 
 /** What a detection is about. */

@@ -1,10 +1,10 @@
-// Opens that a rule denies, on whatever kernel this is: where it cannot refuse them, the process is killed, and it is said. That they
-// are refused is tested in guests (test/vm/guest/denial-opens.ts).
+// Opens and other calls that a rule denies, on whatever kernel this is: where it cannot refuse them, the process is killed, and it is
+// said. That they are refused is tested in guests (test/vm/guest/denial-opens.ts).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
-import { agentLines, execInContainer } from '../support/e2e-docker.ts';
+import { agentLines, execInContainer, runContainer } from '../support/e2e-docker.ts';
 import { KILLED, outcomeOf, runApp } from './responses-fixture.ts';
 
 const RULES = `
@@ -56,6 +56,60 @@ test('what cannot be refused is killed, and status says why', async (t) => {
       line.output,
       refuses
         ? /result=EPERM \| file not opened \(EPERM\)$/
+        : /result=SUCCESS \| process killed after the event \(it could not be denied before\)$/,
+    );
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
+
+const CALL_RULES = `
+- rule: User namespace made
+  desc: A test's own.
+  condition: evt.type = unshare and evt.rawres = 0 and evt.arg.flags contains CLONE_NEWUSER
+  output: flags=%evt.arg.flags result=%evt.res
+  priority: ERROR
+`;
+
+test('each group of calls is asked for when a rule denies one of it, and told by its own name', async () => {
+  await using engine = await startDockerd();
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': CALL_RULES },
+    config: ['responses: [{match: {rule: User namespace made}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+    // Docker's own filter lets no container make one.
+    hostConfig: { SecurityOpt: ['seccomp=unconfined'] },
+  });
+  try {
+    const { refusalsUnavailable, verdicts } = await until('it is judged', async () => {
+      const { kernel } = await agent.snapshot();
+      return kernel.verdicts.containers === 1 && kernel;
+    });
+    const { call, memory, namespace } = refusalsUnavailable ?? {};
+    assert.deepEqual([call, memory], [undefined, undefined], 'no rule is about those');
+    const refuses = namespace === undefined;
+    assert.deepEqual(verdicts.denying.rules, refuses ? ['User namespace made'] : []);
+    if (!refuses)
+      assert.match(
+        agent.varvel('status').stdout,
+        /^USER NAMESPACES ARE NOT REFUSED on this host, processes that make one are killed .* \(Cannot refuse user namespaces: E\w+\. This kernel .*\): run varvel doctor$/m,
+      );
+    const code = await execInContainer(shop, 'exec unshare -U sleep 60');
+    assert.equal(code, refuses ? 1 : KILLED);
+    const line = await until(
+      'it is told',
+      async () =>
+        (await agentLines(engine, shop)).filter(({ rule }) => rule === 'User namespace made')[0],
+    );
+    assert.equal(outcomeOf(line), refuses ? 'prevented' : 'done');
+    assert.match(
+      line.output,
+      refuses
+        ? /result=EPERM \| call refused before it had an effect \(EPERM\)$/
         : /result=SUCCESS \| process killed after the event \(it could not be denied before\)$/,
     );
   } finally {

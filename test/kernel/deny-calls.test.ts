@@ -39,6 +39,18 @@ const PTRACE_ATTACH = 16;
 const PTRACE_SEIZE = 0x4206;
 const BPF_MAP_CREATE = 0;
 const BPF_PROG_LOAD = 5;
+const CLONE_NEWUSER = 0x10000000;
+const CLONE_NEWUTS = 0x04000000;
+const SIGHUP = 1;
+const SIGTERM = 15;
+const SIGCONT = 18;
+const PAGE = 4096;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const PROT_SEM = 8;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
 const S_IFIFO = 0o10000;
 const S_IFCHR = 0o20000;
 const S_IFBLK = 0o60000;
@@ -139,7 +151,15 @@ for (const kind of ['v2', 'v1-pids'] as const)
       mknodat: call('mknodat', AT_FDCWD, text(at('nullat')), S_IFBLK | 0o600, DEVICE),
       ptrace: call('ptrace', PTRACE_ATTACH, 'child', 0, 0),
       bpf: call('bpf', BPF_MAP_CREATE, 'n', 0),
+      kill: call('kill', 'child', 0),
+      tkill: call('tkill', 'child', 0),
+      tgkill: call('tgkill', 'child', 'child', 0),
+      unshare: call('unshare', CLONE_NEWUSER),
+      mmap: memory(PROT_READ | PROT_EXEC),
+      mprotect: [...memory(PROT_READ), ...call('mprotect', 'r', PAGE, PROT_READ | PROT_EXEC)],
     });
+    const memory = (protection: number): Step[] =>
+      call('mmap', 'n', PAGE, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     /** Each in a process of its own. */
     const eachCall = (): Step[] =>
       WAY_EVENTS.flatMap((event) => [
@@ -153,7 +173,9 @@ for (const kind of ['v2', 'v1-pids'] as const)
       const [results, events] = await calls(eachCall());
       const there = WAY_EVENTS.filter((event) => results.get(event)?.[0] !== ENOSYS);
       assert.ok(there.length >= WAY_EVENTS.length - 2, 'at most those of modules are missing');
-      for (const event of there) assert.deepEqual(results.get(event), [EPERM], event);
+      // That mprotect changes is mapped before.
+      for (const event of there)
+        assert.deepEqual(results.get(event), event === 'mmap' ? [EPERM, 0] : [EPERM], event);
       const refused = events.filter(({ denied }) => denied);
       assert.deepEqual(told(events), there);
       for (const event of refused)
@@ -200,6 +222,9 @@ for (const kind of ['v2', 'v1-pids'] as const)
           'ptrace',
           'mknod',
           'pidfd_getfd',
+          'kill',
+          'mmap',
+          'mprotect',
         ];
         for (const event of free) assert.ok(may(ofGood).includes(event), event);
         assert.deepEqual(told(events), []);
@@ -272,6 +297,60 @@ for (const kind of ['v2', 'v1-pids'] as const)
         BigInt(S_IFCHR),
       );
       for (const made of ['3', '4', '5']) rmSync(at(made));
+    });
+
+    refusing('by the signal, of each process that one call is about, and told once', async () => {
+      deny('evt.type in (kill, tkill, tgkill) and evt.arg.sig in (SIGTERM, SIGHUP)');
+      const { deniedDropped } = probe.probe.stats();
+      // A group of three, which ends by what is not refused.
+      const [results, events] = await calls([
+        ...['fork', '['],
+        ...call('setpgid', 0, 0),
+        ...['fork', '[', 'child'],
+        ...call('kill', 0, SIGTERM),
+        ...call('kill', 'child', SIGHUP),
+        ...call('tkill', 'child', SIGTERM),
+        ...call('tgkill', 'child', 'child', SIGTERM),
+        ...call('kill', 0, 0),
+        ...call('kill', 'child', SIGCONT),
+        ...['exit', 0, ']', 'exit', 0, ']'],
+      ]);
+      assert.deepEqual(results.get('kill'), [EPERM, EPERM, 0, 0]);
+      assert.deepEqual([results.get('tkill'), results.get('tgkill')], [[EPERM], [EPERM]]);
+      assert.deepEqual(told(events), ['kill', 'kill', 'tkill', 'tgkill']);
+      assert.equal(probe.probe.stats().deniedDropped, deniedDropped);
+    });
+
+    refusing('by what the memory or the namespace is to be', async () => {
+      const written =
+        'evt.type in (mmap, mprotect) and evt.rawres >= 0 and evt.arg.prot contains PROT_WRITE and evt.arg.prot contains PROT_EXEC';
+      deny(written);
+      const all = PROT_READ | PROT_WRITE | PROT_EXEC;
+      const [results, events] = await calls([
+        ...memory(all),
+        ...memory(PROT_READ | PROT_WRITE),
+        ...call('mprotect', 'r', PAGE, all),
+        ...call('mprotect', 'r1', PAGE, PROT_READ | PROT_EXEC),
+        ...memory(PROT_READ | PROT_EXEC),
+        ...callFd('openat', AT_FDCWD, text(at('no.ko')), 0, 0),
+        ...call('mmap', 'n', PAGE, all, MAP_PRIVATE, '@', 0),
+        // A bit more, which is not known to be in the text: it is not refused, but seen.
+        ...memory(all | PROT_SEM),
+      ]);
+      assert.deepEqual(results.get('mmap'), [EPERM, 0, 0, 0, 0]);
+      assert.deepEqual(results.get('mprotect'), [EPERM, 0]);
+      assert.deepEqual(told(events), ['mmap', 'mprotect']);
+      deny('evt.type = unshare and evt.arg.flags contains CLONE_NEWUSER');
+      const [unshared] = await calls([
+        ...call('unshare', CLONE_NEWUTS),
+        ...call('unshare', CLONE_NEWUTS | CLONE_NEWUSER),
+      ]);
+      assert.deepEqual(unshared.get('unshare'), [0, EPERM]);
+      deny(written);
+      probe.probe.allowCalls('memory');
+      assert.deepEqual((await calls(memory(all)))[0].get('mmap'), [0]);
+      probe.probe.denyCalls('memory');
+      assert.deepEqual((await calls(memory(all)))[0].get('mmap'), [EPERM]);
     });
 
     refusing(`${MANY} of ${MANY} processes are refused`, async () => {

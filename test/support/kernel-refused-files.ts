@@ -8,7 +8,9 @@ export const refuseFiles = ({ probe }: KernelProbe): string | undefined =>
 
 /** The same of calls that are judged by who makes them. */
 export const refuseCalls = ({ probe }: KernelProbe): string | undefined =>
-  whyNot(() => probe.denyCalls());
+  whyNot(() => {
+    for (const group of ['calls', 'memory', 'namespaces'] as const) probe.denyCalls(group);
+  });
 
 function whyNot(load: () => void): string | undefined {
   try {

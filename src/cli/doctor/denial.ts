@@ -54,7 +54,7 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
 };
 
 /** Of calls that are refused: what is said where what does so does not load, and what can be done then. */
-const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
+const UNLOADED: Readonly<Record<RefusedCall & DenialTrial, Unloaded>> = {
   connection: {
     says: 'The response deny cannot refuse connections on this host; it kills the process afterwards',
     advice:

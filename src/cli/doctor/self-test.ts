@@ -85,7 +85,7 @@ async function tryDenial(
         return made().run('file');
       }),
       call: await settled(() => {
-        probe.denyCalls();
+        probe.denyCalls('calls');
         return made().run('call');
       }),
     };

@@ -306,11 +306,19 @@ function kindsOfResult(
   if (worked === undefined || test.right !== undefined) return undefined;
   const holds = predicateOf(test)(worked);
   const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED : NO_KINDS);
-  const either = test.left.key === 'evt.rawres' ? WAYS_WITH_RESULT : NO_KINDS;
+  const either =
+    test.left.key === 'evt.rawres' && !isAlikeFromZeroUp(test) ? WAYS_WITH_RESULT : NO_KINDS;
   return {
     holds: (holds ? WORKED : NO_KINDS) | failed(opens.holds) | either,
     fails: (holds ? NO_KINDS : WORKED) | failed(opens.fails) | either,
   };
+}
+
+/** Whether the comparison gives the same for 0 and for all that is more. */
+function isAlikeFromZeroUp(test: Test): boolean {
+  const isOrder = ['<', '<=', '>', '>='].includes(test.operator) && test.modifier === undefined;
+  const predicate = predicateOf(test);
+  return isOrder && predicate(0) === predicate(Number.MAX_SAFE_INTEGER);
 }
 
 const WITH_MODE = (['chmod', 'fchmod', 'fchmodat'] as const).map((event) => firstOf(event, 0));

@@ -4,6 +4,7 @@ import { CALL_WAYS, JUDGED_CALLS, LIMITS } from '../../events/table.gen.ts';
 import type { Test } from '../../rules/compile/checked.ts';
 import { predicateOf } from '../../rules/compile/modifiers.ts';
 import { isEventName } from '../../rules/fields/events.ts';
+import { signalText } from '../../rules/fields/param-text.ts';
 
 export type WayEvent = keyof typeof CALL_WAYS;
 
@@ -39,13 +40,28 @@ export const waysOf = (event: WayEvent): bigint => kindsOfWays((way) => way.even
 export const isWayEvent = (event: string): event is WayEvent =>
   isEventName(event) && Object.hasOwn(CALL_WAYS, event);
 
-/** These do not return 0 where they succeed: a descriptor, or a number of bytes. */
+/** Each has programs of its own that refuse them: not every kernel has those of namespaces, and those of memory cost the whole host. */
+export const WAY_GROUPS = ['call', 'memory', 'namespace'] as const;
+export type WayGroup = (typeof WAY_GROUPS)[number];
+
+const GROUP_OF: Readonly<Partial<Record<WayEvent, WayGroup>>> = {
+  mmap: 'memory',
+  mprotect: 'memory',
+  unshare: 'namespace',
+};
+
+/** Undefined: it is not judged by who makes it. */
+export const groupOfWay = (event: string): WayGroup | undefined =>
+  isWayEvent(event) ? (GROUP_OF[event] ?? 'call') : undefined;
+
+/** These do not return 0 where they succeed: a descriptor, a number of bytes, or an address. */
 const WITH_RESULT: readonly WayEvent[] = [
   'process_vm_readv',
   'process_vm_writev',
   'pidfd_getfd',
   'bpf',
   'ptrace',
+  'mmap',
 ];
 /** Of these it is not known what they will return. */
 export const WAYS_WITH_RESULT = kindsOfWays(({ event }) => WITH_RESULT.includes(event));
@@ -53,19 +69,27 @@ export const WAYS_WITH_RESULT = kindsOfWays(({ event }) => WITH_RESULT.includes(
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const PERMISSIONS = 0o10000;
+const PROT_EXEC = 4;
+const CLONE_NEWUSER = 0x10000000;
+/** Signals that have a way of their own, from 1. */
+const SIGNALS = [0, 1, 2, 9, 15, 19];
 const PTRACE_TRACEME = 0;
 const PTRACE_ATTACH = 16;
 const PTRACE_SEIZE = 0x4206;
 
 /** Of a device it is only known that it has a number. */
 const ANY_NUMBER = 'any number but 0';
-type Possible = readonly (number | string)[] | typeof ANY_NUMBER;
+/** A list of names, of which one is known. */
+interface Names {
+  readonly least: string;
+}
+type Possible = readonly (number | string)[] | Names | typeof ANY_NUMBER;
 
 /** All that a field can be where the call is made in this way; undefined: that is not known. */
 function possibleOf({ event, way }: WayKind, field: string): Possible | undefined {
   const [, kind, name] = /^evt\.(arg|rawarg)\.([a-z]+)$/.exec(field) ?? [];
   const isRaw = kind === 'rawarg';
-  const numberOf = (set: 'BPF' | 'PTRACE', value: number): Possible => [
+  const numberOf = (set: 'BPF' | 'PROT' | 'PTRACE', value: number): Possible => [
     isRaw ? value : namesOf(set, value),
   ];
   if (event === 'bpf' && name === 'cmd')
@@ -73,6 +97,14 @@ function possibleOf({ event, way }: WayKind, field: string): Possible | undefine
   if (event === 'ptrace' && name === 'request') {
     const request = [undefined, PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE][way];
     return request === undefined ? undefined : numberOf('PTRACE', request);
+  }
+  if (event === 'unshare' && name === 'flags' && way === 1)
+    return isRaw ? undefined : { least: namesOf('CLONE', CLONE_NEWUSER) };
+  if ((event === 'mmap' || event === 'mprotect') && name === 'prot')
+    return way === 0 ? undefined : numberOf('PROT', PROT_EXEC + way - 1);
+  if (event.endsWith('kill') && name === 'sig') {
+    const signal = SIGNALS[way - 1];
+    return signal === undefined ? undefined : [isRaw ? signal : signalText(signal)];
   }
   if ((event === 'mknod' || event === 'mknodat') && way > 0 && isRaw) {
     if (name === 'dev') return ANY_NUMBER;
@@ -112,6 +144,11 @@ function readArgument(test: Test): { holds: bigint; fails: bigint } | undefined 
 function resultsOf(test: Test, possible: Possible | undefined): readonly boolean[] | undefined {
   if (possible === undefined) return undefined;
   const predicate = predicateOf(test);
+  if (typeof possible === 'object' && 'least' in possible)
+    // More names in the text change nothing then.
+    return test.operator === 'contains' && test.modifier === undefined && predicate(possible.least)
+      ? [true]
+      : undefined;
   if (possible !== ANY_NUMBER) return [...new Set(possible.map((value) => predicate(value)))];
   // Compared with 0, all other numbers are alike.
   const isWithZero = ['=', '==', '!='].includes(test.operator) && test.modifier === undefined;

@@ -23,6 +23,9 @@ const SIGNALS: ReadonlyMap<number, string> = new Map(
     .map(([name, number]) => [number, name]),
 );
 
+/** What evt.arg has of a signal. */
+export const signalText = (signal: number): string => SIGNALS.get(signal) ?? String(signal);
+
 const AT_FDCWD = -100;
 const NO_ID = 0xffffffff;
 

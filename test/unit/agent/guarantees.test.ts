@@ -67,15 +67,18 @@ test('why a host cannot: by its settings, by the trial at the start, and by what
     connection: { isAvailable: () => true, unavailable: undefined },
     file: { isAvailable: () => false, unavailable: 'no trampolines' },
     call: { isAvailable: () => false, unavailable: 'no trampolines' },
+    memory: { isAvailable: () => true, unavailable: undefined },
+    namespace: { isAvailable: () => false, unavailable: 'no such hook' },
   };
   const trial = { program: 'denied', connection: 'denied', file: 'not tried', call: 'not tried' };
   const why = (kernelVerdicts: boolean, denial: typeof trial | undefined) => {
     const { config } = load(`probe: {kernel_verdicts: ${kernelVerdicts}}\n`);
     const of = whyNotDenied(config, { received: { denial }, refusals });
-    return (['program', 'connection', 'file'] as const).map(of);
+    return (['program', 'connection', 'file', 'memory', 'namespace'] as const).map(of);
   };
-  assert.deepEqual(why(true, trial), [undefined, undefined, 'no trampolines']);
-  assert.deepEqual(why(true, undefined), [undefined, undefined, 'no trampolines']);
+  const here = [undefined, undefined, 'no trampolines', undefined, 'no such hook'];
+  assert.deepEqual(why(true, trial), here);
+  assert.deepEqual(why(true, undefined), here);
   assert.deepEqual(
     why(true, { ...trial, program: 'it ran' })[0],
     'the trial at the start was not denied (it ran)',

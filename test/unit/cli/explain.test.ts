@@ -198,17 +198,17 @@ Decided in the kernel:
       alone.out,
       /^By a user\n.*\n.*\n\n {2}d\n\nWith the response "deny":\n {2}It can only kill [^]*- user\.uid = 0\n$/,
     );
-    const kill = file(
-      'kill.yaml',
-      '- rule: r\n  desc: d\n  condition: evt.type = kill\n  output: o\n  priority: NOTICE\n',
+    const setns = file(
+      'setns.yaml',
+      '- rule: r\n  desc: d\n  condition: evt.type = setns\n  output: o\n  priority: NOTICE\n',
     );
-    const late = await runCommand('explain', 'r', kill, '--response', 'deny');
+    const late = await runCommand('explain', 'r', setns, '--response', 'deny');
     assert.match(late.out, /With the response "deny":\n {2}It kills the process after the event/);
     for (const [options, says] of [
       [['--response', 'pause'], /--response must be deny; it is "pause"/],
       [['--response', 'deny', '-r'], /--runbook or --response, not both/],
     ] as const) {
-      const refused = await runCommand('explain', 'r', kill, ...options);
+      const refused = await runCommand('explain', 'r', setns, ...options);
       assert.equal(refused.code, 2);
       assert.match(refused.err, says);
     }

@@ -27,7 +27,7 @@ test('beside a former agent’s programs a refused call counts as denied, and no
     [makeEvent('unlink', { result: EPERM }), 'change'],
     [makeEvent('unlink', { result: -2 }), undefined],
     [makeEvent('mknod', { result: EPERM }), 'call'],
-    [makeEvent('unshare', { result: EPERM }), undefined],
+    [makeEvent('setns', { result: EPERM }), undefined],
   ] as const)
     assert.equal(deniedOf(event, true), denied);
 });

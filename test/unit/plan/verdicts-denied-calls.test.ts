@@ -17,7 +17,9 @@ for (const [condition, denies] of [
   ['evt.type = mount and evt.failed = false', true],
   ['evt.type = mount and evt.failed = true', false],
   // What these return is not known before.
-  ['evt.type = bpf and evt.rawres >= 0', false],
+  ['evt.type = bpf and evt.rawres >= 0', true],
+  ['evt.type = bpf and evt.rawres > 0', false],
+  ['evt.type = bpf and evt.rawres < 0', false],
   ['evt.type = pidfd_getfd and evt.rawres = 0', false],
   ['evt.type = bpf and evt.res = SUCCESS', true],
   // Nor are most of the arguments.
@@ -33,6 +35,21 @@ for (const [condition, denies] of [
   ['evt.type = ptrace and evt.arg.request = PTRACE_PEEKTEXT', false],
   [`evt.type in (mknod, mknodat) and ${CHARACTER_DEVICE} and evt.rawarg.dev != 0`, true],
   [`evt.type in (mknod, mknodat) and ${CHARACTER_DEVICE} and evt.rawarg.dev = 259`, false],
+  ['evt.type in (kill, tgkill) and evt.arg.sig in (SIGKILL, SIGSTOP)', true],
+  ['evt.type = kill and evt.rawarg.sig = 0', true],
+  ['evt.type = kill and evt.arg.sig = SIGUSR1', false],
+  ['evt.type = kill and evt.arg.pid = 1', false],
+  ['evt.type = mprotect and evt.rawres = 0 and evt.arg.prot contains PROT_EXEC', true],
+  ['evt.type = mmap and evt.rawres >= 0 and evt.arg.prot contains PROT_WRITE', true],
+  ['evt.type = mmap and evt.rawarg.prot = 5', true],
+  ['evt.type = mmap and evt.rawarg.prot = 3', false],
+  ['evt.type = mmap and evt.arg.prot contains PROT_SEM', false],
+  ['evt.type = mmap and evt.arg.flags contains MAP_SHARED', false],
+  ['evt.type = unshare and evt.arg.flags contains CLONE_NEWUSER', true],
+  ['evt.type in (unshare, setns) and evt.arg.flags contains CLONE_NEW', true],
+  ['evt.type = unshare and evt.arg.flags contains CLONE_NEWNS', false],
+  ['evt.type = unshare and evt.arg.flags = CLONE_NEWUSER', false],
+  ['evt.type = unshare and not evt.arg.flags contains CLONE_NEWUSER', false],
   // No hook sees them before they have an effect.
   ['evt.type in (dup2, setns, fsopen, delete_module, memfd_create)', false],
 ] as const)
@@ -68,6 +85,16 @@ test('a table is certain by what the kernel knows of the call', () => {
   assert.ok(!isCertain(loads, { event: 'bpf', way: 4 }));
   assert.ok(!isCertain(loads, { event: 'bpf', way: 39 }), 'a command that it does not know');
   const device = `evt.type = mknod and ${CHARACTER_DEVICE} and evt.rawarg.dev != 0`;
+  const written = 'evt.type = mmap and evt.arg.prot contains PROT_WRITE';
+  assert.deepEqual(
+    [0, 1, 2, 3, 4].map((way) => isCertain(written, { event: 'mmap', way })),
+    [false, false, false, true, true],
+  );
+  const killed = 'evt.type = kill and evt.arg.sig != SIGTERM';
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 5, 6].map((way) => isCertain(killed, { event: 'kill', way })),
+    [false, true, true, true, true, false, true],
+  );
   assert.deepEqual(
     [0, 1, 2].map((way) => isCertain(device, { event: 'mknod', way })),
     [false, true, false],

@@ -169,3 +169,66 @@ enforce: [secret_paths, code_paths]
     await shop.remove({ force: true });
   }
 });
+
+const CALL_RULES = `
+- rule: User namespace made
+  desc: A test's own.
+  condition: evt.type = unshare and evt.rawres = 0 and evt.arg.flags contains CLONE_NEWUSER
+  output: flags=%evt.arg.flags result=%evt.res
+  priority: ERROR
+- rule: Process killed
+  desc: A test's own.
+  condition: evt.type = kill and evt.rawres = 0 and evt.arg.sig = SIGKILL and not proc.exepath endswith runc
+  output: sig=%evt.arg.sig result=%evt.res
+  priority: ERROR
+`;
+
+test('calls of more than one group are refused by who makes them, with a line each', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': CALL_RULES },
+    config: ['responses: [{match: {priority: ERROR}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+    // Docker's own filter lets no container make a namespace.
+    hostConfig: { SecurityOpt: ['seccomp=unconfined'], CapAdd: ['SYS_ADMIN'] },
+  });
+  try {
+    await until(
+      'it is denied',
+      async () => (await agent.snapshot()).kernel.verdicts.denying.containers === 1,
+      WAIT_MS,
+    );
+    assert.deepEqual((await agent.snapshot()).kernel.refusalsUnavailable, {});
+    assert.equal(await execInContainer(shop, REFUSED('unshare -U true')), 0);
+    assert.equal(await execInContainer(shop, 'unshare -u true'), 0, 'another namespace');
+    const killing = (signal: string): string =>
+      `sleep 60 & kill -${signal} $! 2>&1 | grep -q 'not permitted'; said=$?; kill $!; exit $said`;
+    assert.equal(await execInContainer(shop, killing('KILL')), 0);
+    assert.equal(await execInContainer(shop, killing('TERM')), 1, 'another signal');
+    const lines = await until(
+      'each is told',
+      async () => {
+        const found = (await agentLines(engine, shop)).filter(
+          ({ priority }) => priority === 'Error',
+        );
+        return found.length >= 2 && found;
+      },
+      WAIT_MS,
+    );
+    assert.deepEqual(
+      lines.map(({ rule }) => rule),
+      ['User namespace made', 'Process killed'],
+    );
+    for (const { output, output_fields: fields } of lines) {
+      assert.match(output, /result=EPERM \| call refused before it had an effect \(EPERM\)$/);
+      assert.equal(fields['varvel.response.outcome'], 'prevented');
+    }
+    const { kernel } = await agent.snapshot();
+    assert.deepEqual([kernel.verdicts.denying.inVain, kernel.deniedDropped], [0, 0]);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
