@@ -424,6 +424,8 @@ exports.threadCpuMs = addon.threadCpuMs;
 exports.trimHeap = addon.trimHeap;
 exports.selfTest = addon.selfTest;
 exports.runFirstProcess = addon.runFirstProcess;
+exports.tryExecutableMemory = addon.tryExecutableMemory;
+exports.addonPath = require.resolve('./build/Release/ebpf_loader.node');
 exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) => {
   checkPaths(root, file);
   return addon.openInRoot(root, file, symlinks, directory);

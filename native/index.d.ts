@@ -336,10 +336,11 @@ export function trimHeap(): boolean;
  * execs /bin/true. Returns its pid after it has exited.
  */
 export function selfTest(cgroupDirectory: string, sentinel: string): number;
-/**
- * Runs `node -e script` as the first process of a pid and a mount namespace of its own, in the cgroup directory, as a container's.
- * Returns its exit code, at most 200. Throws EIO, with the step in `detail`, if it could not be run or was killed.
- */
+/** Maps memory that is writable and executable, and gives it back. Returns 0, or the errno. */
+export function tryExecutableMemory(): number;
+/** The addon, for a script that has no npm packages. */
+export const addonPath: string;
+/** Runs `node -e script` as a container's first process, in the cgroup directory. Returns its exit code, at most 200. Throws EIO. */
 export function runFirstProcess(cgroupDirectory: string, node: string, script: string): number;
 /**
  * Opens a regular file, or a directory if requested, below `root` read-only (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_XDEV,

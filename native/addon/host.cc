@@ -37,6 +37,13 @@ napi_value RunFirstProcessJs(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// tryExecutableMemory() → 0 or errno
+napi_value TryExecutableMemoryJs(napi_env env, napi_callback_info) {
+  napi_value result;
+  TRY(env, napi_create_int32(env, TryExecutableMemory(), &result));
+  return result;
+}
+
 // openInRoot(root, path, allowSymlinks, directory) → fd
 napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
   std::string root, path;

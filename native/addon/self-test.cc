@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +52,14 @@ Status RunSelfTestChild(const std::string& cgroup, const std::string& sentinel, 
   static const char* const kSteps[] = {"enter the cgroup", "open the sentinel", "connect on loopback", "run /bin/true"};
   int code = WIFEXITED(status) ? WEXITSTATUS(status) - 101 : -1;
   return Status::Fail(EIO, "run the self-test's child", code >= 0 && code < 4 ? kSteps[code] : "it was killed");
+}
+
+int TryExecutableMemory() {
+  const size_t kBytes = 4096;
+  // What V8 never asks for: without PROT_READ.
+  void* memory = mmap(nullptr, kBytes, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return errno;
+  return munmap(memory, kBytes) ? errno : 0;
 }
 
 // Above the exit codes of what is run.

@@ -1,5 +1,5 @@
 import type { AgentConfig, RuleSettings } from '../config/config.ts';
-import type { DenialTrial } from '../plan/denial-test.ts';
+import type { StartTrial } from '../plan/denial-test.ts';
 import { isDeniable, isExec, kindsOfEvent, NO_KINDS } from '../plan/verdicts/call-kinds.ts';
 import { deniedKindsOf } from '../plan/verdicts/rule-clauses.ts';
 import { groupOfWay } from '../plan/verdicts/ways.ts';
@@ -12,7 +12,7 @@ import type { Refusal } from './refusals.ts';
 import type { ReceivedRecords } from './report.ts';
 
 /** Why such calls cannot be denied on this host, as part of a sentence; undefined: they can. */
-export type WhyNotDenied = (call: DenialTrial | RefusedCall) => string | undefined;
+export type WhyNotDenied = (call: StartTrial | RefusedCall) => string | undefined;
 
 /** What the agent has found out. */
 interface Found {
@@ -66,7 +66,7 @@ function whyNotDeniedBy(rule: LoadedRule, event: string, whyNot: WhyNotDenied): 
   return whyNot(trialOf(event));
 }
 
-function trialOf(event: string): DenialTrial | RefusedCall {
+function trialOf(event: string): StartTrial | RefusedCall {
   if (isExec(event)) return 'program';
   if (event === 'connect') return 'connection';
   return groupOfWay(event) ?? 'file';

@@ -6,7 +6,7 @@ import { UntoldEvents } from './untold-events.ts';
 import { readCgroupChange } from '../events/cgroup-record.ts';
 import { HEADER, KINDS } from '../events/table.gen.ts';
 import { WireEvent } from '../events/wire-event.ts';
-import { DenialTest, type DenialTrial } from '../plan/denial-test.ts';
+import { DenialTest, type StartTrial } from '../plan/denial-test.ts';
 import { SELF_TEST_HOOKS, SelfTest } from '../plan/self-test.ts';
 import { ALL_EVENTS } from '../probe/live.ts';
 import { noteEventsTurn } from '../shared/turns.ts';
@@ -79,7 +79,7 @@ export class Pipeline {
   }
 
   /** What became of each trial, or why it could not be made. */
-  async #tryDenial(): Promise<Record<DenialTrial, string>> {
+  async #tryDenial(): Promise<Record<StartTrial, string>> {
     const { apps, probe, refusals } = this.#stages;
     let test: DenialTest | undefined;
     try {
@@ -146,7 +146,7 @@ export class Pipeline {
 /** What became of the trial, or why it could not be made. */
 async function tryRefusal(
   test: DenialTest,
-  call: RefusedCall & DenialTrial,
+  call: RefusedCall & StartTrial,
   refusals: Refusals,
 ): Promise<string> {
   const refusal = refusals[call];
@@ -158,7 +158,7 @@ async function tryRefusal(
   return outcome;
 }
 
-const outcomeOf = (test: DenialTest, trial: DenialTrial): Promise<string> =>
+const outcomeOf = (test: DenialTest, trial: StartTrial): Promise<string> =>
   test.run(trial).catch(messageOf);
 
 const messageOf = (error: unknown): string =>

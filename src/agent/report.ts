@@ -16,7 +16,7 @@ import { EVENT_NAMES, type EventName } from '../events/table.gen.ts';
 import { AppTotals } from '../metrics/app-totals.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import type { LiveProbe } from '../probe/live.ts';
-import type { DenialTrial } from '../plan/denial-test.ts';
+import type { StartTrial } from '../plan/denial-test.ts';
 import type { Policies } from '../policy/policies.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { FanOut } from '../streams/fan-out.ts';
@@ -30,7 +30,7 @@ export class ReceivedRecords {
   /** Records of the self-test. */
   selfTest = 0;
   /** What became of the tests of denial (DenialOutcome), or why they could not be made; undefined: nothing is to be denied. */
-  denial: Readonly<Record<DenialTrial, string>> | undefined;
+  denial: Readonly<Record<StartTrial, string>> | undefined;
   readonly #byEvent = new Float64Array(EVENT_NAMES.length);
 
   /** Counts one record of the event with this index in EVENT_NAMES. */

@@ -9,7 +9,7 @@ import type { AdmissionCounters } from '../evaluation/admission.ts';
 import type { AppsSnapshot } from '../apps/status.ts';
 import type { ProcessTreeCounters } from '../context/process-tree.ts';
 import type { PoliciesStatus } from '../policy/policies.ts';
-import type { DenialTrial } from '../plan/denial-test.ts';
+import type { StartTrial } from '../plan/denial-test.ts';
 import type { PauseStatus } from '../responses/container-pauses.ts';
 import type { IsolationStatus } from '../responses/network-isolation.ts';
 import type { Lift } from '../responses/lifts.ts';
@@ -50,7 +50,7 @@ export interface AgentSnapshot {
      */
     readonly selfTest: number;
     /** What became of the tests of denial at the start (`denied`: it works), or why they could not be made; undefined: no tests. */
-    readonly denialTest?: Readonly<Record<DenialTrial, string>> | undefined;
+    readonly denialTest?: Readonly<Record<StartTrial, string>> | undefined;
     /** Why calls cannot be refused here although a rule denies some, by what they are. */
     readonly refusalsUnavailable?: Readonly<Partial<Record<RefusedCall, string>>>;
     /** What is denied goes on without the agent for this time (`keep`: for good), or why it does not; undefined: it is not asked for, or nothing is denied. */

@@ -6,4 +6,6 @@ export const DENIED_BY: Readonly<Record<DenialTrial, string>> = {
   connection: 'cgroup/connect4, connect6, sendmsg4, sendmsg6',
   file: 'fmod_ret or lsm (file_open, path_*)',
   call: 'fmod_ret or lsm (sb_mount, bpf, ...)',
+  memory: 'fmod_ret or lsm (mmap_file, file_mprotect)',
+  namespace: 'fmod_ret (create_user_ns) or lsm (userns_create)',
 };

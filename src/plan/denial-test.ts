@@ -1,7 +1,7 @@
 import { realpathSync, rmdirSync, statSync } from 'node:fs';
 import { makeOwnCgroup } from '../apps/own-cgroup.ts';
 import type { KernelEvent } from '../events/event.ts';
-import { runAsContainer, type LiveProbe } from '../probe/live.ts';
+import { loaderAddon, runAsContainer, type LiveProbe } from '../probe/live.ts';
 import { levelOf } from '../probe/scope.ts';
 import { loadRules } from '../rules/loader/load.ts';
 import { atOnce } from '../shared/turns.ts';
@@ -19,6 +19,10 @@ const PROGRAM = '/bin/true';
 /** An address that nobody has (RFC 5737), and the port of discard: without the denial a datagram socket is only assigned the address. */
 const ADDRESS = '192.0.2.1';
 const PORT = 9;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+/** Of util-linux. */
+const UNSHARE = '/usr/bin/unshare';
 
 interface Trial {
   /** `directory`: that of the test's cgroup, of which the process is. */
@@ -85,16 +89,37 @@ server.on('error', ({ code }) => process.exit(code === 'EPERM' ? ${DENIED} : ${N
 server.listen('\\0varvel-denial-' + process.pid, () => process.exit(${DONE}));
 `,
   },
+  memory: {
+    condition: () => `evt.type = mmap and evt.rawarg.prot = ${PROT_WRITE | PROT_EXEC}`,
+    script: () => `
+const { constants } = require('os');
+const error = require(${JSON.stringify(loaderAddon)}).tryExecutableMemory();
+process.exit(error === constants.errno.EPERM ? ${DENIED} : error === 0 ? ${DONE} : ${NOT_TRIED});
+`,
+  },
+  namespace: {
+    condition: () => 'evt.type = unshare and evt.arg.flags contains CLONE_NEWUSER',
+    // Its message is in English: the environment is empty.
+    script: () => `
+const { status, stderr } = require('child_process').spawnSync('${UNSHARE}', ['--user', '${PROGRAM}']);
+const isRefused = status !== 0 && String(stderr).includes('Operation not permitted');
+process.exit(isRefused ? ${DENIED} : status === 0 ? ${DONE} : ${NOT_TRIED});
+`,
+  },
 } satisfies Record<string, Trial>;
 
 export type DenialTrial = keyof typeof TRIALS;
+/** Tried by doctor alone: few rules deny these, and to load what refuses them takes a starting agent 0.3 s each. */
+export type DoctorsTrial = 'memory' | 'namespace';
+/** What the agent tries at its start. */
+export type StartTrial = Exclude<DenialTrial, DoctorsTrial>;
 
 /** `untold`: it was denied, but no record said so. `not tried`: the program of the test could not be run. */
 export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, connects and sends a message, opens a file and removes a directory, or listens. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects and sends a message, opens a file and removes a directory, listens, or makes executable memory or a user namespace. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;

@@ -1,5 +1,6 @@
 import {
   Probe,
+  addonPath,
   type CallGroup,
   levelMax,
   runFirstProcess,
@@ -383,6 +384,9 @@ export class LiveProbe {
 export function runSelfTestChild(cgroupDirectory: string, sentinel: string): number {
   return explained('run the self-test', () => selfTest(cgroupDirectory, sentinel));
 }
+
+/** The path of the loader's addon, for such a script. */
+export const loaderAddon = addonPath;
 
 /**
  * Runs a script by Node.js as the first process of a container would run: in the cgroup directory, and in namespaces of its own. Blocks

@@ -26,10 +26,10 @@ describe('denial is tried', () => {
   });
   after(() => probe.close());
 
-  test('as doctor does: a program, a connection and an open are denied, and their records say so', async () => {
+  test('as doctor does: a program, a connection, an open and other calls are denied, and their records say so', async () => {
     const { denial } = await runProbeSelfTest(config);
     const works = { status: 'fulfilled', value: 'denied' };
-    const { program, connection, file } = denial;
+    const { program, connection, file, call, memory, namespace } = denial;
     assert.deepEqual([program, connection], [works, works]);
     const why: unknown = file.status === 'rejected' ? file.reason : undefined;
     if (file.status === 'fulfilled') assert.deepEqual(file, works);
@@ -37,6 +37,14 @@ describe('denial is tried', () => {
       assert.match(
         String(why),
         /Cannot refuse to open or change files: EPERM\. This kernel lets no BPF program/,
+      );
+    // A kernel that refuses opens refuses these, too: 6.1 and newer.
+    const others = [call, memory, namespace];
+    if (file.status === 'fulfilled') assert.deepEqual(others, [works, works, works]);
+    else
+      assert.deepEqual(
+        others.map(({ status }) => status),
+        Array(3).fill('rejected'),
       );
   });
 
@@ -47,6 +55,8 @@ describe('denial is tried', () => {
     probe.denyConnects(detectHierarchy('v2').mountPoint);
     assert.equal(await deaf.run('connection'), 'untold');
     assert.equal(await deaf.run('file'), 'not denied', 'nothing is loaded that refuses it');
+    assert.equal(await deaf.run('memory'), 'not denied', 'nothing is loaded that refuses it');
+    assert.equal(await deaf.run('namespace'), 'not denied', 'nothing is loaded that refuses it');
     deaf.end();
     const idle = new Proxy(probe, {
       get: (target, key) => {

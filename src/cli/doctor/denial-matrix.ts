@@ -39,10 +39,22 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     without: DENIED_BY.file,
   },
   call: {
-    operation: 'mount, load a module, trace',
+    operation: 'mount, load a module, trace, kill',
     guarantee: 'prevented',
     by: DENIED_BY.call,
     without: DENIED_BY.call,
+  },
+  memory: {
+    operation: 'make memory executable',
+    guarantee: 'prevented',
+    by: DENIED_BY.memory,
+    without: DENIED_BY.memory,
+  },
+  namespace: {
+    operation: 'unshare the user namespace',
+    guarantee: 'prevented',
+    by: DENIED_BY.namespace,
+    without: DENIED_BY.namespace,
   },
 };
 

@@ -51,10 +51,28 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
       'not tried': 'the test’s program could not be run',
     },
   },
+  memory: {
+    what: 'Calls that make memory executable',
+    works: 'one was refused',
+    why: {
+      untold: 'in a test one was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test memory was made executable although that was to be refused',
+      'not tried': 'the test’s program could not be run',
+    },
+  },
+  namespace: {
+    what: 'New user namespaces',
+    works: 'one was refused',
+    why: {
+      untold: 'in a test one was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test one was made although it was to be refused',
+      'not tried': 'the test’s program, /usr/bin/unshare, could not make one',
+    },
+  },
 };
 
 /** Of calls that are refused: what is said where what does so does not load, and what can be done then. */
-const UNLOADED: Readonly<Record<RefusedCall & DenialTrial, Unloaded>> = {
+const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
   connection: {
     says: 'The response deny cannot refuse connections on this host; it kills the process afterwards',
     advice:
@@ -69,6 +87,16 @@ const UNLOADED: Readonly<Record<RefusedCall & DenialTrial, Unloaded>> = {
     says: 'The response deny cannot refuse mounts, modules and other calls on this host; it kills the process afterwards',
     advice:
       'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
+  },
+  memory: {
+    says: 'The response deny cannot refuse to make memory executable on this host; it kills the process afterwards',
+    advice:
+      'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
+  },
+  namespace: {
+    says: 'The response deny cannot refuse new user namespaces on this host; it kills the process afterwards',
+    advice:
+      'Use Linux 6.1 or newer that lets BPF programs change results, or the response kill, which makes that explicit.',
   },
 };
 interface Unloaded {

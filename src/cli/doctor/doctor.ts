@@ -103,6 +103,8 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
     await look('files', () => checkDenial(config, 'file', found?.denial.file));
     await look('calls', () => checkDenial(config, 'call', found?.denial.call));
+    await look('exec memory', () => checkDenial(config, 'memory', found?.denial.memory));
+    await look('userns', () => checkDenial(config, 'namespace', found?.denial.namespace));
     if (found !== undefined) matrix = denialMatrix(config, found.denial);
     await look('isolation', () =>
       able

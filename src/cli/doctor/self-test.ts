@@ -47,7 +47,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
     at.records = new RecordBytes(buffer);
     at.event = new WireEvent(at.records, new SystemBootClock());
     probe.setMasks(ALL_EVENTS);
-    probe.attachOnly(SELF_TEST_HOOKS);
+    probe.attachOnly([...SELF_TEST_HOOKS, 'sys_mmap', 'sys_unshare']);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
     const unseen = await at.test.run();
     const denial = await tryDenial(probe, hierarchy.mountPoint, (test) => (at.test = test));
@@ -87,6 +87,14 @@ async function tryDenial(
       call: await settled(() => {
         probe.denyCalls('calls');
         return made().run('call');
+      }),
+      memory: await settled(() => {
+        probe.denyCalls('memory');
+        return made().run('memory');
+      }),
+      namespace: await settled(() => {
+        probe.denyCalls('namespaces');
+        return made().run('namespace');
       }),
     };
   } finally {

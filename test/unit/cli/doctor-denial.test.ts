@@ -23,7 +23,7 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
     /^Connections can be denied .* one was refused before it was made/,
   );
   assert.equal(found('denied').state, 'ok');
-  for (const trial of ['program', 'connection', 'call'] as const)
+  for (const trial of ['program', 'connection', 'call', 'memory', 'namespace'] as const)
     for (const outcome of ['not denied', 'untold', 'not tried'] as const) {
       assert.equal(found(outcome, trial).state, 'warn');
       assert.ok(found(outcome, trial).advice);
@@ -48,26 +48,31 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
 test('what deny does here is told from what was tried', () => {
   const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
   const failed = { status: 'fulfilled', value: 'not denied' } as const;
-  const all = { program: WORKS, connection: WORKS, file: WORKS, call: WORKS };
+  const all = {
+    program: WORKS,
+    connection: WORKS,
+    file: WORKS,
+    call: WORKS,
+    memory: WORKS,
+    namespace: WORKS,
+  };
   const guarantees = (...args: Parameters<typeof denialMatrix>): string[] =>
     denialMatrix(...args).map(({ guarantee }) => guarantee);
   const late = 'killed after the effect';
   assert.deepEqual(guarantees(configOf(), all), [
     'killed before the effect',
-    'prevented',
-    'prevented',
-    'prevented',
+    ...Array<string>(5).fill('prevented'),
     late,
   ]);
-  const found = { program: failed, connection: WORKS, file: refused, call: refused };
+  const found = { ...all, program: failed, file: refused, call: refused, namespace: refused };
   const rows = denialMatrix(configOf(), found);
   assert.deepEqual(
     rows.map(({ guarantee }) => guarantee),
-    [late, 'prevented', late, late, late],
+    [late, 'prevented', late, late, 'prevented', late, late],
   );
   assert.match(
     matrixText(rows),
     /^ {2}open or change a file +killed after the effect {2}SIGKILL by the agent \(fmod_ret or lsm \(file_open, path_\*\) does not work here\)$/m,
   );
-  assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(5).fill(late));
+  assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(7).fill(late));
 });

@@ -250,6 +250,14 @@ test('responses: what their entries match, and what of it can be denied before t
 });
 
 const WORKS = { status: 'fulfilled', value: 'denied' } as const;
+const DENIAL = {
+  program: WORKS,
+  connection: WORKS,
+  file: WORKS,
+  call: WORKS,
+  memory: WORKS,
+  namespace: WORKS,
+};
 
 interface Report {
   ok: boolean;
@@ -277,7 +285,7 @@ async function doctor(options: {
         Promise.resolve({
           unseen: options.unseen ?? [],
           hooks: ['compat_exit'],
-          denial: { program: WORKS, connection: WORKS, file: WORKS, call: WORKS },
+          denial: DENIAL,
         }),
       isolation: () => {
         throw new UserError('no cgroup v2');

@@ -153,12 +153,20 @@ describe('pages', () => {
       isTty: false,
       columns: 80,
     };
-    const WORKS = { status: 'fulfilled', value: 'denied' } as const;
+    const works = { status: 'fulfilled', value: 'denied' } as const;
+    const denial = {
+      program: works,
+      connection: works,
+      file: works,
+      call: works,
+      memory: works,
+      namespace: works,
+    };
     const selfTest = () =>
       Promise.resolve({
         unseen: [],
         hooks: [],
-        denial: { program: WORKS, connection: WORKS, file: WORKS, call: WORKS },
+        denial,
       });
     await runDoctor({ settings: [], env: {}, json: true, selfTest }, io);
     const { findings } = JSON.parse(out) as { findings: readonly { check: string }[] };
