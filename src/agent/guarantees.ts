@@ -1,7 +1,7 @@
 import type { AgentConfig, RuleSettings } from '../config/config.ts';
 import type { StartTrial } from '../plan/denial-test.ts';
 import { isDeniable, isExec, kindsOfEvent, NO_KINDS } from '../plan/verdicts/call-kinds.ts';
-import { deniedKindsOf } from '../plan/verdicts/rule-clauses.ts';
+import { deniedKindsOf, unhookedKindsOf } from '../plan/verdicts/rule-clauses.ts';
 import { groupOfWay } from '../plan/verdicts/ways.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
@@ -61,6 +61,8 @@ export function checkGuarantees(
 
 function whyNotDeniedBy(rule: LoadedRule, event: string, whyNot: WhyNotDenied): string | undefined {
   if (!isDeniable(event)) return 'no kernel lets it be denied by varvel';
+  if ((unhookedKindsOf(rule) & kindsOfEvent(event)) !== NO_KINDS)
+    return 'no kernel lets it be denied but where its flags contain CLONE_NEWUSER';
   if ((deniedKindsOf(rule) & kindsOfEvent(event)) === NO_KINDS)
     return 'the kernel cannot be certain that the rule matches (varvel explain says why)';
   return whyNot(trialOf(event));

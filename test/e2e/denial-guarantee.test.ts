@@ -28,7 +28,7 @@ const RULES = `
   priority: ERROR
 `;
 const RUNS_NEW = 'cp /bin/busybox /tmp/busybox; /tmp/busybox true';
-/** Some kernels can refuse opens, others cannot; to unshare is refused by none. */
+/** Some kernels can refuse opens, others cannot; to unshare anything is refused by none. */
 const REFUSED =
   /The rule "Something unshared" is to be denied before the effect, with "else: refuse", but this host gives only a report of the event unshare: no kernel lets it be denied/;
 

@@ -7,6 +7,7 @@ import { kindsOfOpens } from '../open-mask.ts';
 import { connectIndex, CONNECTS, type ConnectKind } from './connect-kinds.ts';
 import {
   isWayEvent,
+  UNHOOKED_WAYS,
   WAY_EVENTS,
   WAY_KINDS,
   wayIndex,
@@ -183,7 +184,7 @@ const DENIED_OPENS = union(
  * ways, opens and changes of names, modes and owners that would succeed, and calls that are judged by who makes them.
  */
 export const deniableAmong = (kinds: Kinds): Kinds =>
-  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS | WAY_KINDS)) |
+  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS | (WAY_KINDS & ~UNHOOKED_WAYS))) |
   union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
 
 /** The accesses, as bits, of the opens that can be denied among these kinds. */

@@ -20,7 +20,7 @@ import {
   withSecondPaths,
   type Kinds,
 } from './call-kinds.ts';
-import { WAY_KINDS } from './ways.ts';
+import { UNHOOKED_WAYS, WAY_KINDS } from './ways.ts';
 
 const { VERDICT_CERTAIN, VERDICT_CLAUSES } = LIMITS;
 
@@ -237,8 +237,13 @@ export const certainKindsOf = ({ events, condition }: LoadedRule): Kinds =>
  * The calls that the rule can deny in a container that is old enough for it: programs that are run, connections to IP
  * addresses, and calls on files, of which the kernel can be certain.
  */
-export const deniedKindsOf = ({ events, condition }: LoadedRule): Kinds =>
-  deniableAmong(certainAmong(events, failuresOf(condition, factsOfOld(condition))));
+export const deniedKindsOf = (rule: LoadedRule): Kinds => deniableAmong(certainOfOld(rule));
+
+/** Those of which the kernel can be certain although no hook sees them first. */
+export const unhookedKindsOf = (rule: LoadedRule): Kinds => certainOfOld(rule) & UNHOOKED_WAYS;
+
+const certainOfOld = ({ events, condition }: LoadedRule): Kinds =>
+  certainAmong(events, failuresOf(condition, factsOfOld(condition)));
 
 /** Whether it can deny any call. */
 export const canDeny = (rule: LoadedRule): boolean => deniedKindsOf(rule) !== NO_KINDS;

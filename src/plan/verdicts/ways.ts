@@ -37,6 +37,9 @@ export const WAY_KINDS = kindsOfWays(() => true);
 /** Those of one of them. */
 export const waysOf = (event: WayEvent): bigint => kindsOfWays((way) => way.event === event);
 
+/** Of these no hook sees the call: an unshare of other namespaces than the user's. */
+export const UNHOOKED_WAYS = kindsOfWays(({ event, way }) => event === 'unshare' && way === 0);
+
 export const isWayEvent = (event: string): event is WayEvent =>
   isEventName(event) && Object.hasOwn(CALL_WAYS, event);
 
@@ -79,10 +82,8 @@ const PTRACE_SEIZE = 0x4206;
 
 /** Of a device it is only known that it has a number. */
 const ANY_NUMBER = 'any number but 0';
-/** A list of names, of which one is known. */
-interface Names {
-  readonly least: string;
-}
+/** A list of names, of which one is known to be there, or not to be. */
+type Names = { readonly has: string } | { readonly lacks: string };
 type Possible = readonly (number | string)[] | Names | typeof ANY_NUMBER;
 
 /** All that a field can be where the call is made in this way; undefined: that is not known. */
@@ -98,8 +99,10 @@ function possibleOf({ event, way }: WayKind, field: string): Possible | undefine
     const request = [undefined, PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE][way];
     return request === undefined ? undefined : numberOf('PTRACE', request);
   }
-  if (event === 'unshare' && name === 'flags' && way === 1)
-    return isRaw ? undefined : { least: namesOf('CLONE', CLONE_NEWUSER) };
+  if (event === 'unshare' && name === 'flags' && !isRaw) {
+    const flag = namesOf('CLONE', CLONE_NEWUSER);
+    return way === 1 ? { has: flag } : { lacks: flag };
+  }
   if ((event === 'mmap' || event === 'mprotect') && name === 'prot')
     return way === 0 ? undefined : numberOf('PROT', PROT_EXEC + way - 1);
   if (event.endsWith('kill') && name === 'sig') {
@@ -140,15 +143,22 @@ function readArgument(test: Test): { holds: bigint; fails: bigint } | undefined 
   return { holds: kinds(true), fails: kinds(false) };
 }
 
+const isNames = (possible: Possible): possible is Names =>
+  typeof possible === 'object' && ('has' in possible || 'lacks' in possible);
+
+/** Whether such a list contains a text, if that is known. */
+function containsName(test: Test, names: Names): readonly boolean[] | undefined {
+  if (test.operator !== 'contains' || test.modifier !== undefined) return undefined;
+  // More names in the list change nothing then.
+  if ('has' in names) return predicateOf(test)(names.has) ? [true] : undefined;
+  return test.values.every((value) => String(value).includes(names.lacks)) ? [false] : undefined;
+}
+
 /** What a comparison with these can give. */
 function resultsOf(test: Test, possible: Possible | undefined): readonly boolean[] | undefined {
   if (possible === undefined) return undefined;
   const predicate = predicateOf(test);
-  if (typeof possible === 'object' && 'least' in possible)
-    // More names in the text change nothing then.
-    return test.operator === 'contains' && test.modifier === undefined && predicate(possible.least)
-      ? [true]
-      : undefined;
+  if (isNames(possible)) return containsName(test, possible);
   if (possible !== ANY_NUMBER) return [...new Set(possible.map((value) => predicate(value)))];
   // Compared with 0, all other numbers are alike.
   const isWithZero = ['=', '==', '!='].includes(test.operator) && test.modifier === undefined;

@@ -15,6 +15,8 @@ const { rules } = ruleSetOf(
     named('File', 'evt.type in (open, openat) and fd.name = /etc/shadow'),
     named('Mount', 'evt.type in (execve, mount) and proc.exepath = /bad'),
     named('Dup', 'evt.type in (execve, dup) and proc.exepath = /bad'),
+    named('Unshared', 'evt.type = unshare and proc.exepath = /bad'),
+    named('Userns', 'evt.type = unshare and evt.arg.flags contains CLONE_NEWUSER'),
     named('Uncertain', 'evt.type = connect and user.name = root'),
   ].join('\n'),
 );
@@ -45,6 +47,13 @@ test('it is refused where the host cannot deny an event of a rule in time, with 
   const noCalls: WhyNotDenied = (call) => (call === 'call' ? 'it has no trampolines' : undefined);
   assert.match(said('Mount', noCalls), /of the event mount: it has no trampolines/);
   assert.match(said('Dup', able), /the event dup: no kernel lets it be denied/);
+  assert.match(
+    said('Unshared', able),
+    /the event unshare: no kernel .* but where its flags contain/,
+  );
+  assert.equal(said('Userns', able), '');
+  const noUserns: WhyNotDenied = (call) => (call === 'namespace' ? 'too old' : undefined);
+  assert.match(said('Userns', noUserns), /the event unshare: too old/);
   assert.match(said('Uncertain', able), /the event connect: the kernel cannot be certain/);
   assert.match(said('"*"', without), /^varvel\.yaml:3:5: The rule "File"/, 'the first of several');
   assert.equal(said('Nothing', without), '');
