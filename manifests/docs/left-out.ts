@@ -26,7 +26,7 @@ const MACROS: Readonly<Record<string, string>> = {
   python_compiles: 'Python of the image compiling what it imports',
   runs_from_droplet: 'programs of a Cloud Foundry droplet up to five minutes after the start',
   shell_runs_git_half: 'the shell that git runs for a repository on the same disk',
-  shell_asks_for_ticks: 'the shell in which pm2 and others ask how long the kernel’s ticks are',
+  shell_asks_for_ticks: 'the shell in which pm2 and others ask for the kernel’s ticks and pages',
   start_scripts_run: 'start scripts, in the first minute',
   started_by_cf_ssh: 'cf ssh, which has rules of its own',
   was_shell_before: 'a shell that becomes another one',

@@ -31,6 +31,10 @@ export const HEALTHY: Readonly<Record<string, readonly Fields[]>> = {
       'proc.name': 'sh',
     }),
   ],
+  'pm2, which asks what its host counts in, once it has been up for long': [
+    run('/bin/sh', '-c getconf CLK_TCK', [NODE, SHIM], { 'proc.is_exe_upper_layer': false }),
+    run('/bin/sh', '-c getconf PAGESIZE', [NODE, SHIM], { 'proc.is_exe_upper_layer': false }),
+  ],
   'npm start on Docker': [
     run(NODE, '/usr/local/bin/npm start', [SHIM], FIRST),
     run('/bin/sh', '-c node server.js', [NODE, SHIM], BELOW_FIRST),
