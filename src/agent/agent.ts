@@ -148,8 +148,9 @@ export class Agent {
   /** Writes detections from now on; those kept so far come first. */
   #open(state: AgentState, streams: readonly LogStream[], pins: KeptPins): void {
     const stages = this.#stages;
-    const { apps, clock, fanOut, outgoing, probe, received, relief } = stages;
+    const { apps, attachment, clock, fanOut, outgoing, probe, received, relief } = stages;
     const continuity = new Continuity({
+      attachment,
       state,
       pins,
       clock,

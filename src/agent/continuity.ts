@@ -4,6 +4,7 @@ import { UnwatchedTimes, type FoundCgroup, type UnwatchedCounts } from './unwatc
 import type { ReceivedRecords } from './report.ts';
 import type { SystemBootClock } from '../host/boot-clock.ts';
 import { bootNs } from '../host/boot-clock.ts';
+import type { Attachment } from '../plan/attachment.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { Detection } from '../rules/detection.ts';
 import type { StateTrouble } from '../shared/state-troubles.ts';
@@ -15,6 +16,7 @@ const RETRY_MS = 10_000;
 export const IN_THE_MAKING_MS = 50;
 
 export interface ContinuityOptions {
+  readonly attachment: Pick<Attachment, 'attachedMs'>;
   readonly state: AgentState;
   readonly pins: KeptPins;
   readonly clock: Pick<SystemBootClock, 'unixMinusBootNs'>;
@@ -43,12 +45,13 @@ export class Continuity {
   #hasStopped = false;
 
   constructor(options: ContinuityOptions) {
-    const { state, pins, say, clock } = options;
+    const { attachment, state, pins, say, clock } = options;
     this.#options = options;
     this.#unwatched = new UnwatchedTimes({
       last: state.signOfLife.last,
       say,
       startedMs: performance.now(),
+      attachedMs: () => attachment.attachedMs,
       unixMinusBootNs: clock.unixMinusBootNs,
       bootMinusMonotonicNs: bootNs() - BigInt(Math.round(performance.now() * 1e6)),
     });

@@ -27,6 +27,8 @@ export interface UnwatchedOptions {
   readonly last: LastSign | undefined;
   /** When this agent had scanned for containers, monotonic ms. */
   readonly startedMs: number;
+  /** When the hooks of system calls were attached, monotonic ms: until then nothing of a container is seen that is in scope. */
+  readonly attachedMs: () => number;
   /** CLOCK_BOOTTIME minus the monotonic clock, and Unix time minus CLOCK_BOOTTIME; ns. */
   readonly bootMinusMonotonicNs: bigint;
   readonly unixMinusBootNs: bigint;
@@ -87,8 +89,8 @@ export class UnwatchedTimes {
   }
 
   #tell(container: Container, sinceMs: number, { bootNs, stopped }: LastSign): void {
-    const { bootMinusMonotonicNs, unixMinusBootNs, say } = this.#options;
-    const toNs = nsOf(sinceMs) + bootMinusMonotonicNs + unixMinusBootNs;
+    const { attachedMs, bootMinusMonotonicNs, unixMinusBootNs, say } = this.#options;
+    const toNs = nsOf(Math.max(sinceMs, attachedMs())) + bootMinusMonotonicNs + unixMinusBootNs;
     const began = startOf(container);
     const ended = bootNs + unixMinusBootNs;
     const fromNs = began !== undefined && began > ended ? began : ended;

@@ -15,6 +15,7 @@ export class Attachment {
   readonly #inScope: () => boolean;
   #hooks: readonly string[] = [];
   #attached = false;
+  #attachedMs = -Infinity;
   #linger: NodeJS.Timeout | undefined;
 
   /** `inScope`: whether any cgroup is in scope or pending now. */
@@ -40,6 +41,11 @@ export class Attachment {
       }
     }
     this.#hooks = hooks;
+  }
+
+  /** Since when they are attached, or were: monotonic ms; -Infinity: never yet. */
+  get attachedMs(): number {
+    return this.#attachedMs;
   }
 
   /** A container appeared: attaches the hooks. */
@@ -76,6 +82,7 @@ export class Attachment {
     try {
       this.#attach(this.#hooks);
       this.#attached = true;
+      this.#attachedMs = performance.now();
     } catch (error) {
       const reason = error instanceof UserError ? error.toDisplay() : String(error);
       this.#logger.error(

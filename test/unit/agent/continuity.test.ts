@@ -11,6 +11,7 @@ test('an agent that has stopped says so also while it delivers what is left', ()
     troubles: { listen: () => undefined, list: () => [] },
   } as unknown as AgentState;
   const continuity = new Continuity({
+    attachment: { attachedMs: 0 },
     state,
     pins: { retry: () => undefined } as never,
     clock: { unixMinusBootNs: 0n },

@@ -25,7 +25,7 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const S = 1_000_000_000n;
 /** The host booted at 1,000 s of Unix time; the agent's clock began 100 s later. */
-const CLOCKS = { unixMinusBootNs: 1000n * S, bootMinusMonotonicNs: 100n * S };
+const CLOCKS = { unixMinusBootNs: 1000n * S, bootMinusMonotonicNs: 100n * S, attachedMs: () => 0 };
 
 /** When an engine has had its time to say all of a container. */
 const NOW_MS = 10_000;
@@ -68,6 +68,21 @@ test('told once, from the last sign of life to the moment at which the container
   );
   assert.deepEqual([line.rule, line.priority], ['Varvel: not watched', 'Warning']);
   assert.deepEqual(unwatched.counts(), { seconds: 15, containers: 1 });
+});
+
+test('a container in scope is watched once the hooks of system calls are attached', () => {
+  const said: Detection[] = [];
+  const unwatched = new UnwatchedTimes({
+    ...CLOCKS,
+    attachedMs: () => 5_250,
+    last: { bootNs: 90n * S, stopped: false },
+    startedMs: 4_000,
+    say: (line) => said.push(line),
+  });
+  const later = cgroup({ cgroupId: 8, sinceMs: 7_000 }, { fullId: 'later' });
+  unwatched.onTick([cgroup(), later], NOW_MS + 5_000);
+  assert.match(said[0]?.output ?? '', / to 1970-01-01T00:18:25\.250000000Z: /);
+  assert.match(said[1]?.output ?? '', / to 1970-01-01T00:18:27\.000000000Z: /);
 });
 
 test('after a stop it is a notice; each app is told', () => {

@@ -41,9 +41,14 @@ function world(refused: string) {
 test('hooks are attached for a container only; a change takes effect at once from then on', () => {
   const { attachment: one, attached, calls, container } = world('none');
   one.setHooks(['sys_open']);
-  assert.equal(calls(), 0);
+  assert.deepEqual([calls(), one.attachedMs], [0, -Infinity]);
+  const beforeMs = performance.now();
   container();
   assert.deepEqual(attached(), ['sys_open']);
+  const { attachedMs } = one;
+  assert.ok(attachedMs >= beforeMs && attachedMs <= performance.now());
+  container();
+  assert.equal(one.attachedMs, attachedMs, 'they were there');
   one.setHooks(['sys_open']);
   assert.equal(calls(), 1, 'nothing changes');
   one.setHooks(['sys_connect', 'sys_open']);
@@ -70,7 +75,7 @@ test('what the kernel refuses a new container is tried again with the next', () 
   one.setHooks(['sys_connect', 'sys_open']);
   container();
   container();
-  assert.equal(calls(), 2);
+  assert.deepEqual([calls(), one.attachedMs], [2, -Infinity]);
   one.setHooks(['sys_connect']);
   container();
   assert.deepEqual(attached(), ['sys_connect']);
