@@ -13,7 +13,9 @@ fail() {
 [ $# = 1 ] || fail 'Use: manifests/bundle.sh OUT'
 [ ! -e "$1" ] || fail "$1 is there already: remove it, or name another folder."
 [ -d node_modules ] || fail 'The npm packages are missing: npm run setup'
-[ -e native/build/probe.bpf.o ] && [ -e native/build/isolate.bpf.o ] && [ -e native/build/deny-connects.bpf.o ] && [ -e native/build/deny-opens.bpf.o ] && [ -e native/build/deny-paths.bpf.o ] && [ -e native/build/deny-calls.bpf.o ] && [ -e native/build/deny-memory.bpf.o ] && [ -e native/build/deny-namespaces.bpf.o ] && [ -e native/build/Release/ebpf_loader.node ] || npm run --silent build:native
+built=native/build/Release/ebpf_loader.node
+for source in native/probe/*.bpf.c; do built="$built native/build/$(basename "$source" .c).o"; done
+for file in $built; do [ -e "$file" ] || { npm run --silent build:native; break; }; done
 [ -d dist/parts ] || npm run --silent build
 [ -n "${NODE_DIR:-}" ] || NODE_DIR=$(node manifests/official-node.mjs) || fail 'Node could not be fetched. Name an unpacked one: NODE_DIR=DIR'
 node=$NODE_DIR/bin/node

@@ -10,13 +10,14 @@ if [ -z "$CLANG" ] || [ ! -e /usr/include/bpf/libbpf.h ]; then
 fi
 [ "${VARVEL_ASAN:-0}" = 1 ] || node schema/generate.mjs
 mkdir -p build
-for object in probe isolate deny-connects deny-opens deny-paths deny-calls deny-memory deny-namespaces; do
+for source in probe/*.bpf.c; do
+  object=$(basename "$source" .bpf.c)
   # The same bytes in whatever folder it is built: BTF names the source files.
   "$CLANG" -g -O2 -Wall -Werror -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -Iprobe -I/usr/include/x86_64-linux-gnu \
     "-ffile-prefix-map=$PWD=." \
-    -c "probe/$object.bpf.c" -o "build/$object.bpf.o"
+    -c "$source" -o "build/$object.bpf.o"
   # DWARF goes, BTF stays
   [ -z "$STRIP" ] || "$STRIP" -g "build/$object.bpf.o"
 done
 node-gyp configure build --silent --directory . > build/node-gyp.log 2>&1 || { cat build/node-gyp.log >&2; exit 1; }
-ls -l build/probe.bpf.o build/isolate.bpf.o build/deny-connects.bpf.o build/deny-opens.bpf.o build/deny-paths.bpf.o build/deny-calls.bpf.o build/deny-memory.bpf.o build/deny-namespaces.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'
+ls -l build/*.bpf.o build/Release/ebpf_loader.node | awk '{print $5, $9}'
