@@ -102,43 +102,43 @@ export const makeRefusals = (
     'denyConnects' | 'allowConnects' | 'denyFiles' | 'allowFiles' | 'denyCalls' | 'allowCalls'
   >,
   logger: Logger,
-): Refusals => ({
-  connection: new Refusal({
-    start: () => probe.denyConnects(v2OfHost().mountPoint),
-    stop: () => probe.allowConnects(),
-    otherwise:
-      'connections cannot be refused on this host: a process that makes a denied one is killed afterwards. Programs can still be denied before the effect',
-    logger,
-  }),
-  file: new Refusal({
-    start: () => probe.denyFiles(),
-    stop: () => probe.allowFiles(),
-    otherwise:
-      'this kernel cannot refuse to open or change files: a process that does so against a rule is killed afterwards. Programs and connections can still be denied before the effect',
-    logger,
-  }),
-  call: new Refusal({
-    start: () => probe.denyCalls('calls'),
-    stop: () => probe.allowCalls('calls'),
-    otherwise:
-      'this kernel cannot refuse mounts, modules and other calls by who makes them: a process that makes one against a rule is killed afterwards. Programs and connections can still be denied before the effect',
-    logger,
-  }),
-  memory: new Refusal({
-    start: () => probe.denyCalls('memory'),
-    stop: () => probe.allowCalls('memory'),
-    otherwise:
-      'this kernel cannot refuse to make memory executable: a process that does so against a rule is killed afterwards. Programs and connections can still be denied before the effect',
-    logger,
-  }),
-  namespace: new Refusal({
-    start: () => probe.denyCalls('namespaces'),
-    stop: () => probe.allowCalls('namespaces'),
-    otherwise:
-      'this kernel cannot refuse user namespaces (Linux 6.1 is the first that can): a process that makes one against a rule is killed afterwards. Programs and connections can still be denied before the effect',
-    logger,
-  }),
-});
+): Refusals => {
+  const refusalOf = (group: Parameters<LiveProbe['denyCalls']>[0], what: string): Refusal =>
+    new Refusal({
+      start: () => probe.denyCalls(group),
+      stop: () => probe.allowCalls(group),
+      otherwise: `this kernel cannot refuse ${what}. Programs and connections can still be denied before the effect`,
+      logger,
+    });
+  return {
+    connection: new Refusal({
+      start: () => probe.denyConnects(v2OfHost().mountPoint),
+      stop: () => probe.allowConnects(),
+      otherwise:
+        'connections cannot be refused on this host: a process that makes a denied one is killed afterwards. Programs can still be denied before the effect',
+      logger,
+    }),
+    file: new Refusal({
+      start: () => probe.denyFiles(),
+      stop: () => probe.allowFiles(),
+      otherwise:
+        'this kernel cannot refuse to open or change files: a process that does so against a rule is killed afterwards. Programs and connections can still be denied before the effect',
+      logger,
+    }),
+    call: refusalOf(
+      'calls',
+      'mounts, modules and other calls by who makes them: a process that makes one against a rule is killed afterwards',
+    ),
+    memory: refusalOf(
+      'memory',
+      'to make memory executable: a process that does so against a rule is killed afterwards',
+    ),
+    namespace: refusalOf(
+      'namespaces',
+      'user namespaces (Linux 6.1 is the first that can): a process that makes one against a rule is killed afterwards',
+    ),
+  };
+};
 
 /** By call, why it cannot be refused although a rule denies some. */
 export const unavailableOf = (

@@ -41,7 +41,7 @@ const DENIED: Readonly<Record<DeniableCalls, string>> = {
   programs: `It ends the program before its first instruction (${DENIED_BY.program}), where the comparisons that the kernel decides are enough.`,
   connections: `It refuses the connection before it is made (EPERM, by ${DENIED_BY.connection}), where the comparisons that the kernel decides are enough.`,
   files: `It refuses to open or change the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
-  calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls" in varvel doctor).`,
+  calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls", "exec memory" and "userns" in varvel doctor).`,
 };
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:
