@@ -43,6 +43,7 @@ const CLONE_NEWUSER = 0x10000000;
 const CLONE_NEWUTS = 0x04000000;
 const SIGHUP = 1;
 const SIGTERM = 15;
+const SIGCHLD = 17;
 const SIGCONT = 18;
 const PAGE = 4096;
 const PROT_READ = 1;
@@ -351,6 +352,22 @@ for (const kind of ['v2', 'v1-pids'] as const)
       assert.deepEqual((await calls(memory(all)))[0].get('mmap'), [0]);
       probe.probe.denyCalls('memory');
       assert.deepEqual((await calls(memory(all)))[0].get('mmap'), [EPERM]);
+    });
+
+    refusing('but by none of what makes the same and is no such event', async () => {
+      deny('evt.type in (unshare, kill, tkill, tgkill, mmap, mprotect)');
+      const [results] = await calls([
+        ...['fork', '[', 'child'],
+        ...callFd('pidfd_open', 'child', 0),
+        ...call('pidfd_send_signal', '@', SIGCONT, 'n', 0),
+        ...memory(PROT_READ),
+        ...call('pkey_mprotect', 'r', PAGE, PROT_READ | PROT_EXEC, -1),
+        ...call('clone', CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0),
+        ...['exit', 0, ']'],
+      ]);
+      for (const name of ['pidfd_send_signal', 'pkey_mprotect'])
+        assert.deepEqual(results.get(name), [0], name);
+      assert.equal(results.get('clone')?.[0], 0);
     });
 
     refusing(`${MANY} of ${MANY} processes are refused`, async () => {
