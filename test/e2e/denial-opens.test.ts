@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
-import { agentLines, execInContainer, runContainer } from '../support/e2e-docker.ts';
-import { KILLED, outcomeOf, runApp } from './responses-fixture.ts';
+import { agentLines, execInContainer } from '../support/e2e-docker.ts';
+import { KILLED, NAMESPACE_RULE, outcomeOf, runApp, runUnfiltered } from './responses-fixture.ts';
 
 const RULES = `
 - rule: Key read
@@ -63,27 +63,15 @@ test('what cannot be refused is killed, and status says why', async (t) => {
   }
 });
 
-const CALL_RULES = `
-- rule: User namespace made
-  desc: A test's own.
-  condition: evt.type = unshare and evt.rawres = 0 and evt.arg.flags contains CLONE_NEWUSER
-  output: flags=%evt.arg.flags result=%evt.res
-  priority: ERROR
-`;
-
 test('each group of calls is asked for when a rule denies one of it, and told by its own name', async () => {
   await using engine = await startDockerd();
   await using agent = await E2eAgent.start({
     dockerd: engine,
     noDefaultRules: true,
-    rules: { 'own.yaml': CALL_RULES },
+    rules: { 'own.yaml': NAMESPACE_RULE },
     config: ['responses: [{match: {rule: User namespace made}, do: deny, mode: enforce}]'],
   });
-  const shop = await runContainer(engine, 'exec sleep 600', {
-    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
-    // Docker's own filter lets no container make one.
-    hostConfig: { SecurityOpt: ['seccomp=unconfined'] },
-  });
+  const shop = await runUnfiltered(engine);
   try {
     const { refusalsUnavailable, verdicts } = await until('it is judged', async () => {
       const { kernel } = await agent.snapshot();

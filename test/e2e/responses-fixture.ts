@@ -12,6 +12,13 @@ export const RULES = `
   priority: ERROR
   tags: [secrets]
 `;
+export const NAMESPACE_RULE = `
+- rule: User namespace made
+  desc: A test's own.
+  condition: evt.type = unshare and evt.rawres = 0 and evt.arg.flags contains CLONE_NEWUSER
+  output: flags=%evt.arg.flags result=%evt.res
+  priority: ERROR
+`;
 /** It waits by itself for what never comes: a sleep would be a process that outlives the shell. */
 export const READ =
   'rm -f /tmp/never; mkfifo /tmp/never; exec 3<>/tmp/never; read -r a < /etc/shadow; read -r -t SECONDS a <&3; true';
@@ -25,6 +32,13 @@ export const runApp = (
 ): Promise<Docker.Container> =>
   runContainer(engine, 'exec sleep 600', {
     labels: { 'varvel.enable': 'true', 'varvel.app': name, 'varvel.space': space },
+  });
+
+/** An app that may make namespaces: Docker's own filter lets no container make one. */
+export const runUnfiltered = (engine: TestDockerd): Promise<Docker.Container> =>
+  runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+    hostConfig: { SecurityOpt: ['seccomp=unconfined'], CapAdd: ['SYS_ADMIN'] },
   });
 
 /** The line that comes next in the app's log, after so many of them. */

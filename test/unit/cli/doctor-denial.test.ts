@@ -7,11 +7,10 @@ import type { AgentConfig } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { DenialOutcome, DenialTrial } from '../../../src/plan/denial-test.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
+import { ALL_DENIED, WORKS } from '../../support/denial-findings.ts';
 
 const configOf = (...settings: string[]): AgentConfig =>
   loadConfig({ env: {}, settings, defaultFile: '/nonexistent' }).config;
-
-const WORKS = { status: 'fulfilled', value: 'denied' } as const;
 
 test('denial: tried, in vain, or not to be tried; that is worse where it is asked for', () => {
   const asked = configOf('policies.responses=deny');
@@ -48,23 +47,21 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
 test('what deny does here is told from what was tried', () => {
   const refused = { status: 'rejected', reason: new UserError('Cannot: EPERM.') } as const;
   const failed = { status: 'fulfilled', value: 'not denied' } as const;
-  const all = {
-    program: WORKS,
-    connection: WORKS,
-    file: WORKS,
-    call: WORKS,
-    memory: WORKS,
-    namespace: WORKS,
-  };
   const guarantees = (...args: Parameters<typeof denialMatrix>): string[] =>
     denialMatrix(...args).map(({ guarantee }) => guarantee);
   const late = 'killed after the effect';
-  assert.deepEqual(guarantees(configOf(), all), [
+  assert.deepEqual(guarantees(configOf(), ALL_DENIED), [
     'killed before the effect',
     ...Array<string>(5).fill('prevented'),
     late,
   ]);
-  const found = { ...all, program: failed, file: refused, call: refused, namespace: refused };
+  const found = {
+    ...ALL_DENIED,
+    program: failed,
+    file: refused,
+    call: refused,
+    namespace: refused,
+  };
   const rows = denialMatrix(configOf(), found);
   assert.deepEqual(
     rows.map(({ guarantee }) => guarantee),
@@ -74,5 +71,8 @@ test('what deny does here is told from what was tried', () => {
     matrixText(rows),
     /^ {2}open or change a file +killed after the effect {2}SIGKILL by the agent \(fmod_ret or lsm \(file_open, path_\*\) does not work here\)$/m,
   );
-  assert.deepEqual(guarantees(configOf('probe.kernel_verdicts=false'), all), Array(7).fill(late));
+  assert.deepEqual(
+    guarantees(configOf('probe.kernel_verdicts=false'), ALL_DENIED),
+    Array(7).fill(late),
+  );
 });

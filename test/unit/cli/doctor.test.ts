@@ -23,6 +23,7 @@ import { checkCompatCalls, checkIoUring, checkSelfTest } from '../../../src/cli/
 import { checkRules } from '../../../src/cli/doctor/rules.ts';
 import { checkVerdicts } from '../../../src/cli/doctor/verdicts.ts';
 import { checkResponses } from '../../../src/cli/doctor/responses.ts';
+import { ALL_DENIED } from '../../support/denial-findings.ts';
 import { ruleFile, ruleSetOf } from '../../support/rules-load.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
 import { loadConfig } from '../../../src/config/load.ts';
@@ -249,16 +250,6 @@ test('responses: what their entries match, and what of it can be denied before t
   );
 });
 
-const WORKS = { status: 'fulfilled', value: 'denied' } as const;
-const DENIAL = {
-  program: WORKS,
-  connection: WORKS,
-  file: WORKS,
-  call: WORKS,
-  memory: WORKS,
-  namespace: WORKS,
-};
-
 interface Report {
   ok: boolean;
   findings: { check: string; state: string; says: string }[];
@@ -285,7 +276,7 @@ async function doctor(options: {
         Promise.resolve({
           unseen: options.unseen ?? [],
           hooks: ['compat_exit'],
-          denial: DENIAL,
+          denial: ALL_DENIED,
         }),
       isolation: () => {
         throw new UserError('no cgroup v2');

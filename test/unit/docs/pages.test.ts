@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { anchor } from '../../../manifests/docs/markdown.ts';
 import { parseCommand } from '../../../src/cli/command-line.ts';
 import { runDoctor } from '../../../src/cli/doctor/doctor.ts';
+import { ALL_DENIED } from '../../support/denial-findings.ts';
 
 const PAGES = [
   'README.md',
@@ -153,20 +154,11 @@ describe('pages', () => {
       isTty: false,
       columns: 80,
     };
-    const works = { status: 'fulfilled', value: 'denied' } as const;
-    const denial = {
-      program: works,
-      connection: works,
-      file: works,
-      call: works,
-      memory: works,
-      namespace: works,
-    };
     const selfTest = () =>
       Promise.resolve({
         unseen: [],
         hooks: [],
-        denial,
+        denial: ALL_DENIED,
       });
     await runDoctor({ settings: [], env: {}, json: true, selfTest }, io);
     const { findings } = JSON.parse(out) as { findings: readonly { check: string }[] };

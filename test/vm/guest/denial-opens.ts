@@ -11,6 +11,7 @@ import {
   imageMadeBy,
   runContainer,
 } from '../../support/e2e-docker.ts';
+import { NAMESPACE_RULE, runUnfiltered } from '../../e2e/responses-fixture.ts';
 
 let engine: TestDockerd;
 before(async () => {
@@ -170,13 +171,7 @@ enforce: [secret_paths, code_paths]
   }
 });
 
-const CALL_RULES = `
-- rule: User namespace made
-  desc: A test's own.
-  condition: evt.type = unshare and evt.rawres = 0 and evt.arg.flags contains CLONE_NEWUSER
-  output: flags=%evt.arg.flags result=%evt.res
-  priority: ERROR
-- rule: Process killed
+const CALL_RULES = `${NAMESPACE_RULE}- rule: Process killed
   desc: A test's own.
   condition: evt.type = kill and evt.rawres = 0 and evt.arg.sig = SIGKILL and not proc.exepath endswith runc
   output: sig=%evt.arg.sig result=%evt.res
@@ -190,11 +185,7 @@ test('calls of more than one group are refused by who makes them, with a line ea
     rules: { 'own.yaml': CALL_RULES },
     config: ['responses: [{match: {priority: ERROR}, do: deny, mode: enforce}]'],
   });
-  const shop = await runContainer(engine, 'exec sleep 600', {
-    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
-    // Docker's own filter lets no container make a namespace.
-    hostConfig: { SecurityOpt: ['seccomp=unconfined'], CapAdd: ['SYS_ADMIN'] },
-  });
+  const shop = await runUnfiltered(engine);
   try {
     await until(
       'it is denied',
