@@ -15,7 +15,7 @@ const { layOutProcess } = require('./known-process.cjs');
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
-const CALL_GROUPS = ['calls', 'memory', 'namespaces'];
+const CALL_GROUPS = ['calls', 'memory', 'namespaces', 'unix'];
 /** By AWAKE_* (probe/shared.h). */
 const WAITS = ['asleep', 'polls', 'dozes'];
 

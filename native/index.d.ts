@@ -10,7 +10,7 @@ export interface LoaderError extends Error {
 }
 
 /** Calls that are judged by who makes them: all but the others; those that make memory executable; of unshare, a user namespace (Linux 6.1). */
-export type CallGroup = 'calls' | 'memory' | 'namespaces';
+export type CallGroup = 'calls' | 'memory' | 'namespaces' | 'unix';
 export type ScopeStateName = 'pending' | 'included' | 'excluded';
 
 /** See struct scope_pattern in probe/shared.h. Texts: prefix < 64 bytes, the others < 32. */

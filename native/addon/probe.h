@@ -87,7 +87,7 @@ class Probe {
 
  private:
   // Calls that are judged by who makes them: those of deny-calls.bpf.c, deny-memory.bpf.c and deny-namespaces.bpf.c.
-  static constexpr uint32_t kCallGroups = 3;
+  static constexpr uint32_t kCallGroups = 4;
   // Places in denials_.
   enum { kConnects, kOpens, kPaths, kFirstGroup };
   // A program that is being detached, and whether that is done.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: what deny-paths.bpf.c and deny-calls.bpf.c share: which call a hook is about, and the note that its record is made of. */
+/* Layer 2: what all hooks share that refuse calls but opens and connections to IP addresses: which call a hook is about, and the note that its record is made of. */
 #pragma once
 
 /* The call that is judged. In a map: with its paths it is too large for the stack. */
@@ -9,7 +9,7 @@ struct changing {
 	__u32 table, kind; /* the kind of its first path */
 	__u32 other_kind;  /* the same of another call that it may count as; 0: none */
 	__u32 directory;   /* the file of a descriptor is one */
-	__u32 is_lost;	   /* its end is not reported as that of a refused call */
+	__u32 is_lost;	   /* its end is not reported as that of a refused call: BY_* */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -32,26 +32,29 @@ struct changing_calls {
 	__u16 first, last, request, by_socketcall;
 };
 
+/* Why its end is not reported as that of a refused call: by io_uring, or by a call of another sort that nothing reports. */
+enum { BY_REQUEST = 1, BY_UNREPORTED_CALL };
+
 /*
  * The x86-64 number of the call that the thread makes. The requests of io_uring are issued by workers, or by the thread
  * itself in any other call that it makes. 0: none that is judged.
  */
 static __always_inline __u32 deny__call_number(struct task_struct *task, struct changing_calls calls, __u32 *is_lost)
 {
-	*is_lost = 1;
+	*is_lost = BY_REQUEST;
 	if (task->flags & PF_IO_WORKER)
 		return calls.request;
 	__u32 nr = SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 	bool ia32 = task->thread_info.status & TS_COMPAT, x32 = !ia32 && nr & X32_SYSCALL_BIT;
 	__u32 found = compat__find_call(nr, ia32), call = found & COMPAT_NUMBER;
 	if (found & COMPAT_SOCKETCALL && calls.by_socketcall) {
-		*is_lost = !*(volatile __u32 *)&state.sees_compat;
+		*is_lost = *(volatile __u32 *)&state.sees_compat ? 0 : BY_UNREPORTED_CALL;
 		return calls.request;
 	}
 	barrier_var(call);
 	__u16 event = call_specs[call & (CALL_NR_MAX - 1)].event;
 	if (event >= calls.first && event <= calls.last) {
-		*is_lost = (ia32 || x32) && !*(volatile __u32 *)&state.sees_compat;
+		*is_lost = (ia32 || x32) && !*(volatile __u32 *)&state.sees_compat ? BY_UNREPORTED_CALL : 0;
 		return call;
 	}
 	return task->io_uring ? calls.request : 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: what deny-calls.bpf.c, deny-memory.bpf.c and deny-namespaces.bpf.c share: verdicts on calls of which nothing but their kind is known. */
+/*
+ * Layer 2: what deny-calls.bpf.c, deny-memory.bpf.c, deny-namespaces.bpf.c and deny-unix.bpf.c share: verdicts on calls of which nothing is
+ * known but their kind, or the name of the unix socket that they connect to.
+ */
 #pragma once
 #include "kernel-types.h"
 #include <bpf/bpf_helpers.h>
@@ -25,10 +28,11 @@
 #include "hooks/open-call.h"
 #include "hooks/call-numbers.h"
 #include "hooks/path-refusal.h"
+#include "hooks/connect-call.h"
 #include "deny.h"
 #include "deny-call.h"
 
-/* Whether a rule that denies certainly matches the call in `changing`, of which nothing but its kind is known: as verdict__answer. */
+/* Whether a rule that denies certainly matches the call in `changing`: as verdict__answer. */
 __noinline int deny__is_certain(void)
 {
 	struct verdict_call *call = verdict__get_call();
@@ -45,7 +49,9 @@ __noinline int deny__is_certain(void)
 	call->since = refusal->ts = bpf_ktime_get_boot_ns();
 	call->table = ch->table;
 	call->kind = ch->kind;
-	call->len = 0;
+	call->len = refusal->len[0];
+	if (call->len)
+		__builtin_memcpy(call->path, refusal->path[0], VERDICT_PATH_MAX);
 	call->directory = call->dots = 0;
 	call->layer = LAYER_NONE;
 	call->is_part = 0;
@@ -54,6 +60,8 @@ __noinline int deny__is_certain(void)
 	if (verdict__passes(ASKS_DENYING))
 		verdict__judge_ancestors(t, ASKS_DENYING);
 	call->named_for = 0;
+	if (call->is_odd)
+		return 0;
 	return verdict__answer(t, ch->table, ~call->failing);
 }
 
@@ -83,21 +91,44 @@ static __always_inline void deny__forget_former(struct changing *ch)
 	deny__forget();
 }
 
+/* Which of these calls it is, made in this way. */
+static __always_inline bool deny__take_way(struct changing *ch, __u32 nr, __u32 way)
+{
+	barrier_var(nr);
+	const volatile struct call_spec *spec = &call_specs[nr & (CALL_NR_MAX - 1)];
+	if (!spec->way)
+		return 0;
+	ch->refusal.event = spec->event;
+	ch->kind = VERDICT_FIRST_WAY + spec->way - 1 + way;
+	return 1;
+}
+
+/* That it is a connection to this unix socket. False if the socket is bound to no whole path. */
+static __always_inline bool deny__take_peer(struct changing *ch, struct sock *peer)
+{
+	struct verdict_call *call = verdict__get_call();
+	if (!call || !connect__end_name(call, socket__store_unix_path(call->path, peer)))
+		return 0;
+	ch->refusal.event = EVENT_CONNECT;
+	ch->kind = VERDICT_FIRST_CONNECT + CONNECT_UNIX;
+	ch->refusal.len[0] = call->len;
+	ch->refusal.socket_type = LOAD(peer, struct sock, sk_type);
+	__builtin_memcpy(ch->refusal.path[0], call->path, VERDICT_PATH_MAX);
+	/* unlike those of other calls, the ends of its requests are reported as refused */
+	if (ch->is_lost == BY_REQUEST)
+		ch->is_lost = 0;
+	return 1;
+}
+
 static __always_inline int deny__judge_call(struct task_struct *task, struct scope_entry *entry,
-					    struct changing_calls calls, __u32 way)
+					    struct changing_calls calls, __u32 way, struct sock *peer)
 {
 	for (int i = 0; i < DENY_TRIES; i++) {
 		__u64 before = scope__switches();
 		struct changing *ch = deny__begin(entry);
 		__u32 nr = ch ? deny__call_number(task, calls, &ch->is_lost) : 0;
-		if (!ch || !nr)
+		if (!ch || !nr || !(peer ? deny__take_peer(ch, peer) : deny__take_way(ch, nr, way)))
 			return 0;
-		barrier_var(nr);
-		const volatile struct call_spec *spec = &call_specs[nr & (CALL_NR_MAX - 1)];
-		if (!spec->way)
-			return 0;
-		ch->refusal.event = spec->event;
-		ch->kind = VERDICT_FIRST_WAY + spec->way - 1 + way;
 		if (!ch->is_lost)
 			deny__forget_former(ch);
 		int answer = deny__is_certain();
@@ -119,7 +150,7 @@ __noinline int deny__judge(__u32 first, __u32 last, __u32 request, __u32 way)
 	if (!entry)
 		return 0;
 	struct changing_calls calls = { first, last, request, request != 0 };
-	return CPU_HELD(deny__judge_call(task, entry, calls, way));
+	return CPU_HELD(deny__judge_call(task, entry, calls, way, NULL));
 }
 
 /* The first argument of the thread's call. */

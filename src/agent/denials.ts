@@ -1,8 +1,7 @@
 import type { Container } from '../apps/identity.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { asksForAncestors } from '../plan/verdicts/ancestor-tests.ts';
-import { isExec, isFileCall } from '../plan/verdicts/call-kinds.ts';
-import { groupOfWay, WAY_GROUPS } from '../plan/verdicts/ways.ts';
+import { isDeniable, isFileCall } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -10,6 +9,7 @@ import { RecentMap } from '../shared/recent-map.ts';
 import { appOf } from '../responses/limits.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
+import { knownDeniedKindsOf, refusingOf } from './refused-kinds.ts';
 import type { Member } from './verdict-group.ts';
 import { NONE } from './verdict-numbers.ts';
 
@@ -103,11 +103,11 @@ export class Denials {
       app === 'none' ? [rules, []] : [app.unchangedAmong(rules), app.ruleSet.rules];
     const ofApp = this.#givenUpByApp.get(appOf(container));
     return this.#among(operators, container, own).filter(
-      ({ condition, enabled, events }) =>
-        enabled &&
-        !this.#givenUp.has(condition) &&
-        ofApp?.has(condition) !== true &&
-        this.#canDeny(events),
+      (rule) =>
+        rule.enabled &&
+        !this.#givenUp.has(rule.condition) &&
+        ofApp?.has(rule.condition) !== true &&
+        this.#canDeny(rule),
     );
   }
 
@@ -117,26 +117,27 @@ export class Denials {
     // It may be of an app for which one was given up.
     const ofApps = [...this.#givenUpByApp.entries()].map(([, conditions]) => conditions);
     return this.#amongBefore(rules).filter(
-      ({ condition, enabled, events }) =>
-        enabled &&
-        !this.#givenUp.has(condition) &&
-        !this.#givenUpBefore.has(condition) &&
-        !ofApps.some((conditions) => conditions.has(condition)) &&
-        this.#canDeny(events),
+      (rule) =>
+        rule.enabled &&
+        !this.#givenUp.has(rule.condition) &&
+        !this.#givenUpBefore.has(rule.condition) &&
+        !ofApps.some((conditions) => conditions.has(rule.condition)) &&
+        this.#canDeny(rule),
     );
   }
 
-  /** Of a rule about connects, files, or calls that are judged by who makes them, it is always asked whether they can be refused: what does so is loaded then. */
-  #canDeny(events: LoadedRule['events']): boolean {
-    const refuses = [
-      events.has('connect') && this.#canRefuse('connection'),
-      [...events].some(isFileCall) && this.#canRefuse('file'),
-      ...WAY_GROUPS.map(
-        (group) =>
-          [...events].some((event) => groupOfWay(event) === group) && this.#canRefuse(group),
-      ),
-    ];
-    return refuses.includes(true) || [...events].some(isExec);
+  /**
+   * Whether this host can deny some call for the rule. Of each sort of calls that the kernel can be certain of it is asked whether they can
+   * be refused: what does so is loaded then. A rule of which it can never be certain is denied late, which is said.
+   */
+  #canDeny(rule: LoadedRule): boolean {
+    const kinds = knownDeniedKindsOf(rule);
+    const by = new Set(refusingOf(kinds));
+    // Of two paths the kernel may be certain by either, which these kinds do not tell.
+    if ([...rule.events].some(isFileCall)) by.add('file');
+    if (by.size === 0) return [...rule.events].some(isDeniable);
+    const can = [...by].map((call) => call === 'program' || this.#canRefuse(call));
+    return can.includes(true);
   }
 
   /** Rules are loaded again: apps' own rules are others. */

@@ -1,13 +1,13 @@
 import type { AgentConfig, RuleSettings } from '../config/config.ts';
 import type { StartTrial } from '../plan/denial-test.ts';
-import { isDeniable, isExec, kindsOfEvent, NO_KINDS } from '../plan/verdicts/call-kinds.ts';
-import { deniedKindsOf, unhookedKindsOf } from '../plan/verdicts/rule-clauses.ts';
-import { groupOfWay } from '../plan/verdicts/ways.ts';
+import { isDeniable, kindsOfEvent, NO_KINDS } from '../plan/verdicts/call-kinds.ts';
+import { unhookedKindsOf } from '../plan/verdicts/rule-clauses.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { UserError } from '../shared/user-error.ts';
+import { knownDeniedKindsOf, refusingOf } from './refused-kinds.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReceivedRecords } from './report.ts';
 
@@ -63,13 +63,10 @@ function whyNotDeniedBy(rule: LoadedRule, event: string, whyNot: WhyNotDenied): 
   if (!isDeniable(event)) return 'no kernel lets it be denied by varvel';
   if ((unhookedKindsOf(rule) & kindsOfEvent(event)) !== NO_KINDS)
     return 'no kernel lets it be denied but where its flags contain CLONE_NEWUSER';
-  if ((deniedKindsOf(rule) & kindsOfEvent(event)) === NO_KINDS)
+  const kinds = knownDeniedKindsOf(rule) & kindsOfEvent(event);
+  if (kinds === NO_KINDS)
     return 'the kernel cannot be certain that the rule matches (varvel explain says why)';
-  return whyNot(trialOf(event));
-}
-
-function trialOf(event: string): StartTrial | RefusedCall {
-  if (isExec(event)) return 'program';
-  if (event === 'connect') return 'connection';
-  return groupOfWay(event) ?? 'file';
+  return refusingOf(kinds)
+    .map(whyNot)
+    .find((why) => why !== undefined);
 }

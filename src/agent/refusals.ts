@@ -118,6 +118,10 @@ export const makeRefusals = (
         'connections cannot be refused on this host: a process that makes a denied one is killed afterwards. Programs can still be denied before the effect',
       logger,
     }),
+    unix: refusalOf(
+      'unix',
+      'connections to unix sockets: a process that makes one against a rule is killed afterwards',
+    ),
     file: new Refusal({
       start: () => probe.denyFiles(),
       stop: () => probe.allowFiles(),

@@ -314,6 +314,20 @@ function certainText({ confirmed, unconfirmed }: CertainCounts): string {
   return unconfirmed === 0 ? text : `${text}, WRONGLY ${unconfirmed}: see the agent's log`;
 }
 
+/** What cannot be refused here, and what is done instead. */
+const UNREFUSED = [
+  ['connection', 'CONNECTIONS ARE', 'their processes are killed after they have connected'],
+  [
+    'unix',
+    'CONNECTIONS TO UNIX SOCKETS ARE',
+    'their processes are killed after they have connected',
+  ],
+  ['file', 'OPENS AND CHANGES OF FILES ARE', 'their processes are killed afterwards'],
+  ['call', 'MOUNTS, MODULES AND OTHER CALLS ARE', 'their processes are killed afterwards'],
+  ['memory', 'EXECUTABLE MEMORY IS', 'processes that make it are killed afterwards'],
+  ['namespace', 'USER NAMESPACES ARE', 'processes that make one are killed afterwards'],
+] as const;
+
 function deniedLines({
   verdicts,
   deniedDropped,
@@ -341,26 +355,11 @@ function deniedLines({
   ] as const)
     if (denialTest?.[call] === 'not tried')
       lines.push(`it was not tried whether ${what} are refused on this host: run varvel doctor`);
-  if (refusalsUnavailable.connection !== undefined)
-    lines.push(
-      `CONNECTIONS ARE NOT REFUSED on this host, their processes are killed after they have connected (${refusalsUnavailable.connection}): run varvel doctor`,
-    );
-  if (refusalsUnavailable.file !== undefined)
-    lines.push(
-      `OPENS AND CHANGES OF FILES ARE NOT REFUSED on this host, their processes are killed afterwards (${refusalsUnavailable.file}): run varvel doctor`,
-    );
-  if (refusalsUnavailable.call !== undefined)
-    lines.push(
-      `MOUNTS, MODULES AND OTHER CALLS ARE NOT REFUSED on this host, their processes are killed afterwards (${refusalsUnavailable.call}): run varvel doctor`,
-    );
-  if (refusalsUnavailable.memory !== undefined)
-    lines.push(
-      `EXECUTABLE MEMORY IS NOT REFUSED on this host, processes that make it are killed afterwards (${refusalsUnavailable.memory}): run varvel doctor`,
-    );
-  if (refusalsUnavailable.namespace !== undefined)
-    lines.push(
-      `USER NAMESPACES ARE NOT REFUSED on this host, processes that make one are killed afterwards (${refusalsUnavailable.namespace}): run varvel doctor`,
-    );
+  for (const [call, what, otherwise] of UNREFUSED) {
+    const why = refusalsUnavailable[call];
+    if (why !== undefined)
+      lines.push(`${what} NOT REFUSED on this host, ${otherwise} (${why}): run varvel doctor`);
+  }
   if (afterEffect.length > 0)
     lines.push(
       `NOT DENIED, but killed after the effect (or only reported, by "guarantee"): what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,

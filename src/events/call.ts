@@ -140,7 +140,9 @@ class RecordCall implements CallDetails {
   /** The address in a message of an unconnected socket; otherwise that of the kernel's socket. */
   #unixPath(family: number): string {
     if (family !== AF_UNIX) return '';
-    const named = this.#has(RECORD_FLAGS.CONNECTED) ? undefined : this.address;
+    // One that was refused has the name of the socket that the verdict was about.
+    const isKnown = this.#has(RECORD_FLAGS.CONNECTED | RECORD_FLAGS.DENIED);
+    const named = isKnown ? undefined : this.address;
     if (named?.family === AF_UNIX && named.unixPath !== '') return named.unixPath;
     return formatUnixPath(this.#bytes(UNIX));
   }

@@ -21,6 +21,8 @@ const ADDRESS = '192.0.2.1';
 const PORT = 9;
 const PROT_WRITE = 2;
 const PROT_EXEC = 4;
+/** Where the trial's own server listens, which takes the name away again. */
+const SOCKET = `/tmp/varvel-denial-${process.pid}.sock`;
 /** Of util-linux. */
 const UNSHARE = '/usr/bin/unshare';
 
@@ -58,6 +60,19 @@ const send = (error) => {
 createSocket('udp4').on('error', send).connect(${PORT}, '${ADDRESS}', send);
 `,
     records: 2,
+  },
+  unix: {
+    condition: () => `evt.type = connect and fd.name = ${JSON.stringify(SOCKET)}`,
+    script: () => `
+const { connect, createServer } = require('net');
+const server = createServer();
+server.on('error', () => process.exit(${NOT_TRIED}));
+server.listen('${SOCKET}', () => {
+  const end = (code) => server.close(() => process.exit(code));
+  const client = connect('${SOCKET}', () => client.destroy(end(${DONE})));
+  client.on('error', ({ code }) => end(code === 'EPERM' ? ${DENIED} : ${NOT_TRIED}));
+});
+`,
   },
   file: {
     condition: (directory) =>
@@ -110,7 +125,7 @@ process.exit(isRefused ? ${DENIED} : status === 0 ? ${DONE} : ${NOT_TRIED});
 
 export type DenialTrial = keyof typeof TRIALS;
 /** Tried by doctor alone: few rules deny these, and to load what refuses them takes a starting agent 0.3 s each. */
-export type DoctorsTrial = 'memory' | 'namespace';
+export type DoctorsTrial = 'unix' | 'memory' | 'namespace';
 /** What the agent tries at its start. */
 export type StartTrial = Exclude<DenialTrial, DoctorsTrial>;
 
@@ -119,7 +134,7 @@ export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, connects and sends a message, opens a file and removes a directory, listens, or makes executable memory or a user namespace. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects and sends a message, connects to a unix socket, opens a file and removes a directory, listens, or makes executable memory or a user namespace. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;

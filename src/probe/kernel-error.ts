@@ -45,12 +45,13 @@ export function explained<T>(doing: string, ask: () => T): T {
 }
 
 /** Opens and changes of files; the others are the loader's groups. */
-type RefusedGroup = 'files' | 'calls' | 'memory' | 'namespaces';
+type RefusedGroup = 'files' | 'calls' | 'memory' | 'namespaces' | 'unix';
 
 /** What is refused, as people are told, and by which functions of the kernel. */
 const REFUSED: Readonly<Record<RefusedGroup, readonly [what: string, functions: string]>> = {
   files: ['to open or change files', 'security_file_open and security_path_*'],
   calls: ['calls by who makes them', 'security_*'],
+  unix: ['connections to unix sockets', 'security_unix_stream_connect'],
   memory: ['to make memory executable', 'security_mmap_file and security_file_mprotect'],
   namespaces: ['user namespaces', 'security_create_user_ns, since Linux 6.1'],
 };

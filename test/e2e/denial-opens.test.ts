@@ -5,7 +5,16 @@ import { test } from 'node:test';
 import { startDockerd } from '../support/dockerd.ts';
 import { E2eAgent, until } from '../support/e2e-agent.ts';
 import { agentLines, execInContainer } from '../support/e2e-docker.ts';
-import { KILLED, NAMESPACE_RULE, outcomeOf, runApp, runUnfiltered } from './responses-fixture.ts';
+import {
+  contacting,
+  KILLED,
+  NAMESPACE_RULE,
+  outcomeOf,
+  runApp,
+  RUNTIME_RULE,
+  runUnfiltered,
+  runWithRuntime,
+} from './responses-fixture.ts';
 
 const RULES = `
 - rule: Key read
@@ -99,6 +108,47 @@ test('each group of calls is asked for when a rule denies one of it, and told by
       refuses
         ? /result=EPERM \| call refused before it had an effect \(EPERM\)$/
         : /result=SUCCESS \| process killed after the event \(it could not be denied before\)$/,
+    );
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
+
+test('a program that contacts the container runtime is refused, or killed where that cannot be', async () => {
+  await using engine = await startDockerd();
+  await engine.importBusybox();
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RUNTIME_RULE },
+    config: ['responses: [{match: {rule: Container runtime *}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runWithRuntime(engine);
+  try {
+    const { refusalsUnavailable, verdicts } = await until('it is judged', async () => {
+      const { kernel } = await agent.snapshot();
+      return kernel.verdicts.containers === 1 && kernel;
+    });
+    const { connection, unix } = refusalsUnavailable ?? {};
+    assert.equal(connection, undefined, 'the rule is about no address');
+    const refuses = unix === undefined;
+    assert.deepEqual(verdicts.denying.rules, refuses ? ['Container runtime contacted'] : []);
+    if (!refuses)
+      assert.match(
+        agent.varvel('status').stdout,
+        /^CONNECTIONS TO UNIX SOCKETS ARE NOT REFUSED on this host, their processes are killed .* \(Cannot refuse connections to unix sockets: E\w+\. This kernel .*\): run varvel doctor$/m,
+      );
+    const code = await execInContainer(shop, `exec ${contacting('sleep', 60_000)}`);
+    assert.equal(code, refuses ? 0 : KILLED);
+    const line = await until('it is told', async () =>
+      (await agentLines(engine, shop)).find(({ rule }) => rule === 'Container runtime contacted'),
+    );
+    assert.equal(outcomeOf(line), refuses ? 'prevented' : 'done');
+    assert.match(
+      line.output,
+      refuses
+        ? /docker\.sock result=EPERM \| connection refused before it was made \(EPERM\)$/
+        : /docker\.sock result=SUCCESS \| process killed after the event \(it could not be denied before\)$/,
     );
   } finally {
     await shop.remove({ force: true });

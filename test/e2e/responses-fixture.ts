@@ -3,6 +3,8 @@ import type Docker from 'dockerode';
 import type { TestDockerd } from '../support/dockerd.ts';
 import { until, type DetectionLine } from '../support/e2e-agent.ts';
 import { agentLines, runContainer } from '../support/e2e-docker.ts';
+import { call, callFd } from '../support/kernel-calls.ts';
+import { stepsProgram, type Step } from '../support/kernel-probe.ts';
 
 export const RULES = `
 - rule: Shadow read
@@ -19,6 +21,30 @@ export const NAMESPACE_RULE = `
   output: flags=%evt.arg.flags result=%evt.res
   priority: ERROR
 `;
+/** As the default rule, in a file of few. */
+export const RUNTIME_RULE = `
+- rule: Container runtime contacted
+  desc: A test's own.
+  condition: evt.type = connect and fd.type = unix and basename(fd.name) in (docker.sock)
+  output: socket=%fd.name result=%evt.res
+  priority: ERROR
+`;
+const MOUNTED_AT = '/run/runtime.sock';
+const quoted = (steps: readonly Step[]): string => steps.map((step) => `'${step}'`).join(' ');
+/** A shell's command that connects to the runtime, prints what became of it, and then makes these steps. */
+export const contacting = (...then: Step[]): string => {
+  const address = Buffer.from(`\x01\0${MOUNTED_AT}\0`);
+  const connect = call('connect', '@', `b:${address.toString('hex')}`, address.length);
+  return `/steps ${quoted([...callFd('socket', 1, 1, 0), ...connect, ...then])}`;
+};
+
+/** An app that has got the engine's socket, under another name. */
+export const runWithRuntime = (engine: TestDockerd): Promise<Docker.Container> =>
+  runContainer(engine, 'exec sleep 600', {
+    labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
+    hostConfig: { Binds: [`${stepsProgram()}:/steps:ro`, `${engine.socketPath}:${MOUNTED_AT}`] },
+  });
+
 /** It waits by itself for what never comes: a sleep would be a process that outlives the shell. */
 export const READ =
   'rm -f /tmp/never; mkfifo /tmp/never; exec 3<>/tmp/never; read -r a < /etc/shadow; read -r -t SECONDS a <&3; true';

@@ -29,7 +29,7 @@ describe('denial is tried', () => {
   test('as doctor does: a program, a connection, an open and other calls are denied, and their records say so', async () => {
     const { denial } = await runProbeSelfTest(config);
     const works = { status: 'fulfilled', value: 'denied' };
-    const { program, connection, file, call, memory, namespace } = denial;
+    const { program, connection, unix, file, call, memory, namespace } = denial;
     assert.deepEqual([program, connection], [works, works]);
     const why: unknown = file.status === 'rejected' ? file.reason : undefined;
     if (file.status === 'fulfilled') assert.deepEqual(file, works);
@@ -39,12 +39,12 @@ describe('denial is tried', () => {
         /Cannot refuse to open or change files: EPERM\. This kernel lets no BPF program/,
       );
     // A kernel that refuses opens refuses these, too: 6.1 and newer.
-    const others = [call, memory, namespace];
-    if (file.status === 'fulfilled') assert.deepEqual(others, [works, works, works]);
+    const others = [unix, call, memory, namespace];
+    if (file.status === 'fulfilled') assert.deepEqual(others, Array(4).fill(works));
     else
       assert.deepEqual(
         others.map(({ status }) => status),
-        Array(3).fill('rejected'),
+        Array(4).fill('rejected'),
       );
   });
 
@@ -55,6 +55,7 @@ describe('denial is tried', () => {
     probe.denyConnects(detectHierarchy('v2').mountPoint);
     assert.equal(await deaf.run('connection'), 'untold');
     assert.equal(await deaf.run('file'), 'not denied', 'nothing is loaded that refuses it');
+    assert.equal(await deaf.run('unix'), 'not denied', 'nothing is loaded that refuses it');
     assert.equal(await deaf.run('memory'), 'not denied', 'nothing is loaded that refuses it');
     assert.equal(await deaf.run('namespace'), 'not denied', 'nothing is loaded that refuses it');
     deaf.end();

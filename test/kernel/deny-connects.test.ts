@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import type { WireEvent } from '../../src/events/wire-event.ts';
 import { bytes, call, callFd, ipv4 } from '../support/kernel-calls.ts';
 import { runsIn } from '../support/kernel-container.ts';
 import { BAD, DENIED, DeniedConnects, FREE, TABLE } from '../support/kernel-denied-connects.ts';
@@ -265,17 +264,8 @@ for (const kind of ['v2', 'v1-pids'] as const)
     });
 
     /** What another test program printed that makes calls in the cgroup, and its events. */
-    async function calls(
-      source: string,
-      ...args: Step[]
-    ): Promise<[results: number[], events: readonly WireEvent[]]> {
-      const program = [programOf(source), cgroup.dir, dir, ...args] as const;
-      const [running, , events] = await connects([], (at) => runsIn(at, ...program));
-      const results = running.results.filter(
-        ({ step }) => (step as string | undefined) === undefined,
-      );
-      return [results.map(({ ret }) => Math.min(ret, 0)), events];
-    }
+    const calls = (source: string, ...args: Step[]): ReturnType<DeniedConnects['calls']> =>
+      denying.calls(source, ...args);
 
     test('tables that take each other’s place all the time refuse all the same', async () => {
       deny(BAD);

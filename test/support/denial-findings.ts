@@ -8,6 +8,7 @@ export const ALL_DENIED: DenialFindings = {
   connection: WORKS,
   file: WORKS,
   call: WORKS,
+  unix: WORKS,
   memory: WORKS,
   namespace: WORKS,
 };

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { findHierarchy, type missingHierarchy } from './kernel-cgroups.ts';
 import { runsIn } from './kernel-container.ts';
+import { programOf } from './kernel-program.ts';
 import {
   KernelProbe,
   STANDARD_PROGRAMS,
@@ -31,14 +32,18 @@ export class DeniedConnects {
   /** Has a program `good`. */
   readonly dir = mkdtempSync(join(tmpdir(), 'varvel-deny-connects-'));
 
-  constructor(hierarchy: Parameters<typeof missingHierarchy>[0]) {
+  /** `refuse`: has the connections refused; default: those to IP addresses. */
+  constructor(
+    hierarchy: Parameters<typeof missingHierarchy>[0],
+    refuse = ({ probe }: KernelProbe): unknown => probe.denyConnects(findHierarchy('v2').mount),
+  ) {
     this.probe = new KernelProbe({
       hierarchy,
       attach: [...STANDARD_PROGRAMS, 'sys_sendto', 'sys_sendmsg', 'sys_sendmmsg'],
     });
     this.cgroup = this.probe.mkdir('judged');
     this.probe.probe.scopeSet(this.cgroup.id, 'included', this.cgroup.level, TABLE);
-    this.probe.probe.denyConnects(findHierarchy('v2').mount);
+    refuse(this.probe);
     copyFileSync(stepsProgram(), join(this.dir, 'good'));
   }
 
@@ -73,5 +78,18 @@ export class DeniedConnects {
       .map(({ ret }) => Math.min(ret, 0));
     const events = this.probe.events.slice(before).filter(({ type }) => type === 'connect');
     return [running, results, events];
+  }
+
+  /** Runs a program that prints the results of its calls, in the container. These are at most 0. */
+  async calls(
+    source: string,
+    ...args: Step[]
+  ): Promise<[results: number[], events: readonly WireEvent[]]> {
+    const program = [programOf(source), this.cgroup.dir, this.dir, ...args] as const;
+    const [running, , events] = await this.connects([], (at) => runsIn(at, ...program));
+    const results = running.results.filter(
+      ({ step }) => (step as string | undefined) === undefined,
+    );
+    return [results.map(({ ret }) => Math.min(ret, 0)), events];
   }
 }

@@ -9,7 +9,7 @@ export const refuseFiles = ({ probe }: KernelProbe): string | undefined =>
 /** The same of calls that are judged by who makes them. */
 export const refuseCalls = ({ probe }: KernelProbe): string | undefined =>
   whyNot(() => {
-    for (const group of ['calls', 'memory', 'namespaces'] as const) probe.denyCalls(group);
+    for (const group of ['calls', 'memory', 'namespaces', 'unix'] as const) probe.denyCalls(group);
   });
 
 function whyNot(load: () => void): string | undefined {

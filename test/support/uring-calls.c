@@ -2,7 +2,7 @@
 // RING: plain, sqpoll (a thread of the kernel submits), small (two completions fit) or large. OP, with words before it:
 //   openat DIR PATH FLAGS MODE SLOT  openat2 DIR PATH FLAGS MODE RESOLVE SLOT   SLOT: 0 for a descriptor, or from 1 on
 //   socket DOMAIN TYPE PROTOCOL SLOT
-//   connect TYPE IP PORT  sendmsg IP PORT (one byte, by UDP)  unlinkat DIR PATH FLAGS  mkdirat DIR PATH MODE  symlinkat TARGET DIR PATH
+//   connect TYPE IP PORT  connectunix TYPE PATH  sendmsg IP PORT (one byte, by UDP)  unlinkat DIR PATH FLAGS  mkdirat DIR PATH MODE  symlinkat TARGET DIR PATH
 //   renameat|linkat DIR OLD DIR NEW FLAGS
 //   exec PATH WORD… (no request: runs the program with all that follows)
 //   pile COUNT PATH  opens into slot 1, all of them waiting for a pipe at the same time; the last one's result
@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define SILENT 77
@@ -131,6 +132,13 @@ static void read_request(struct io_uring_sqe *r, const char *op) {
     r->fd = socket(AF_INET, number(), 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(word())};
     address.sin_port = htons((unsigned short)number());
+    r->addr = (unsigned long)keep(&address, sizeof(address));
+    r->off = sizeof(address);
+  } else if (strcmp(op, "connectunix") == 0) {
+    r->opcode = IORING_OP_CONNECT;
+    r->fd = socket(AF_UNIX, number(), 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, word(), sizeof(address.sun_path) - 1);
     r->addr = (unsigned long)keep(&address, sizeof(address));
     r->off = sizeof(address);
   } else if (strcmp(op, "sendmsg") == 0) {

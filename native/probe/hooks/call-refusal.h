@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: the record of a call that was refused for a rule by deny-paths.bpf.c or deny-calls.bpf.c. */
+/* Layer 2: the record of a call that was refused for a rule, by deny-paths.bpf.c, deny-unix.bpf.c, or what deny-way.h is for. */
 #pragma once
 
 static __always_inline struct path_refusal *call__find_refusal(void)
@@ -26,6 +26,31 @@ __noinline int call__is_refused(struct call_state *c)
 	__sync_fetch_and_add(&state.denied_dropped, 1);
 	call__forget_refusal();
 	return 0;
+}
+
+/*
+ * Makes the record one of the connection to a unix socket that was refused to this thread, and stores the socket's name at `off`.
+ * Returns the record's end. By then the descriptor may be another socket.
+ */
+__noinline __u32 call__store_unix_refusal(__u32 off)
+{
+	struct scratch *s = ring__get_scratch();
+	struct path_refusal *refusal = call__find_refusal();
+	if (!s || !refusal || refusal->event != EVENT_CONNECT || refusal->start != scope__current()->start_boottime ||
+	    !CALL_ROOM(off, 128))
+		return off;
+	struct rec_call *r = (void *)s->b;
+	__u32 len = refusal->len[0] & 127;
+	bpf_probe_read_kernel(s->b + off, len, refusal->path[0]);
+	r->unix_len = len;
+	r->family = AF_UNIX;
+	r->protocol = r->lport = r->rport = 0;
+	r->socket_type = refusal->socket_type;
+	r->flags = (r->flags & ~CONNECTED) | TUPLE_KNOWN | DENIED;
+	s->h.ts = refusal->ts;
+	__builtin_memcpy(s->h.comm, refusal->comm, sizeof(s->h.comm));
+	call__forget_refusal();
+	return off + len;
 }
 
 /* Appends path `which` of the refused call; returns its length. */

@@ -197,7 +197,9 @@ __noinline int call__send(void)
 	}
 	if (is_refused)
 		call__become_connect(c);
-	bool is_change = (c->spec.judged || c->spec.way) && c->ret < 0 && call__is_refused(c);
+	bool is_connect = c->spec.event == EVENT_CONNECT;
+	bool is_change = (c->spec.judged || c->spec.way || is_connect) && c->ret < 0 && call__is_refused(c);
+	bool is_unix = is_change && is_connect;
 	bool message = c->spec.flags & CALL_MESSAGE;
 	__u32 mask = *(volatile __u32 *)&state.call_mask;
 	if (!is_refused && !is_change && (!call__is_wanted(c, mask) || (message && !call__is_message_wanted(c, mask)) ||
@@ -228,14 +230,18 @@ __noinline int call__send(void)
 		for (int i = 0; i < 3; i++)
 			call__store_directory(c, i);
 	}
-	if (!has_judged_paths)
+	if (is_unix)
+		r->fd = (__s32)c->args[1];
+	else if (!has_judged_paths)
 		call__store_object(c);
-	if (is_change) {
+	if (is_unix) {
+		c->failing = ALL_FAILING;
+	} else if (is_change) {
 		call__store_refusal(c);
 	} else if (is_refused) {
 		connect__store_refusal();
 		c->failing = ALL_FAILING;
-	} else if (!call__may_match(c) && !(c->spec.event == EVENT_CONNECT && connect__is_milestone(c))) {
+	} else if (!call__may_match(c) && !(is_connect && connect__is_milestone(c))) {
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
@@ -250,7 +256,10 @@ __noinline int call__send(void)
 		ring__count_filtered(entry, c->spec.event);
 		return 0;
 	}
-	call__store_unix(c);
+	if (is_unix)
+		c->off = call__store_unix_refusal(c->off);
+	else
+		call__store_unix(c);
 	call__store_data(c);
 	__u32 len = sizeof(s->h) + c->off;
 	connect__send_record(s, len, entry);

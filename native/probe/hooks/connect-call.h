@@ -42,6 +42,16 @@ static __always_inline __u32 connect__note_end(struct verdict_call *v, __u16 fam
 	return (is_v6 ? CONNECT_IPV6 : 0) + 2 * which;
 }
 
+/* Takes the name of a unix socket, just stored as the path to be judged, with its length; false if it is no whole path. */
+static __always_inline bool connect__end_name(struct verdict_call *v, __u32 len)
+{
+	if (len < 2 || len >= UNIX_PATH_MAX || v->path[0] != '/')
+		return 0;
+	/* without the NUL that most names end with */
+	v->len = v->path[(len - 1) & 127] ? len : len - 1;
+	return v->len >= 2;
+}
+
 /* Whether a connection was refused to this thread for a rule, which the end of its call has not told of yet. */
 static __always_inline bool connect__is_refused(void)
 {

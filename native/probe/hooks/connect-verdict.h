@@ -42,12 +42,7 @@ static __always_inline bool connect__note_path(struct verdict_call *v, const str
 {
 	if (c->ret || !c->socket || !(r->flags & CONNECTED))
 		return 0;
-	__u32 len = socket__store_unix_peer(v->path, (void *)c->socket);
-	if (len < 2 || len >= UNIX_PATH_MAX || v->path[0] != '/')
-		return 0;
-	/* with its end */
-	v->len = v->path[(len - 1) & 127] ? len : len - 1;
-	return v->len >= 2;
+	return connect__end_name(v, socket__store_unix_peer(v->path, (void *)c->socket));
 }
 
 /* 0 if no rule can match the connect, whose socket is stored. Sets `failing` to the certain rules that may fail. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* What the hooks of calls that change a name, a mode or an owner share: whether such a call was refused. */
+/* What the hooks share of calls that are refused for their paths, or for who makes them: whether such a call was. */
 #pragma once
 
 /* Limit on refused calls that are not reported yet; the least recently noted are forgotten. */
@@ -12,7 +12,7 @@ struct path_refusal {
 	char comm[COMM_LEN]; /* the name of the thread that it was about */
 	__u32 event; /* EVENT_* */
 	__u32 len[2]; /* of the paths; 0: the call has none there */
-	__u32 pad;
+	__u32 socket_type; /* of a connection to a unix socket, whose name is the first path */
 	struct file_facts facts; /* of the file of a descriptor */
 	char path[2][VERDICT_PATH_MAX];
 };

@@ -178,8 +178,12 @@ __noinline int uring__send(__u64 req, __u64 ctx, __u32 slot, __s32 res, __u32 un
 		r->flags |= unknown ? RESULT_UNKNOWN : 0;
 		if (s->h.event == EVENT_CONNECT && !unknown)
 			off = uring__finish_connect(s, off, req, res);
-		if (s->h.event == EVENT_CONNECT && res == -EPERM && connect__is_refused())
-			connect__store_refusal();
+		if (s->h.event == EVENT_CONNECT && res == -EPERM) {
+			if (connect__is_refused())
+				connect__store_refusal();
+			else
+				off = call__store_unix_refusal(off);
+		}
 		if (s->h.event == EVENT_SOCKET && !unknown)
 			uring__finish_socket(s, ctx, slot, res);
 	}

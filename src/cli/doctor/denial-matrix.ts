@@ -32,6 +32,12 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     by: DENIED_BY.connection,
     without: 'cgroup/connect4',
   },
+  unix: {
+    operation: 'connect to a unix socket',
+    guarantee: 'prevented',
+    by: DENIED_BY.unix,
+    without: DENIED_BY.unix,
+  },
   file: {
     operation: 'open or change a file',
     guarantee: 'prevented',

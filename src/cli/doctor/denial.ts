@@ -32,6 +32,15 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
       'not tried': 'the test’s program could not be run',
     },
   },
+  unix: {
+    what: 'Connections to unix sockets',
+    works: 'one was refused before it was made',
+    why: {
+      untold: 'in a test one was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test one was made although it was to be refused',
+      'not tried': 'the test’s program could not be run',
+    },
+  },
   file: {
     what: 'Opens and changes of files',
     works: 'one of each was refused',
@@ -77,6 +86,11 @@ const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
     says: 'The response deny cannot refuse connections on this host; it kills the process afterwards',
     advice:
       'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which makes that explicit.',
+  },
+  unix: {
+    says: 'The response deny cannot refuse connections to unix sockets on this host; it kills the process afterwards',
+    advice:
+      'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
   },
   file: {
     says: 'The response deny cannot refuse to open or change files on this host; it kills the process afterwards',

@@ -101,6 +101,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('io_uring', () => checkIoUring(found?.hooks));
     await look('denial', () => checkDenial(config, 'program', found?.denial.program));
     await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
+    await look('unix sockets', () => checkDenial(config, 'unix', found?.denial.unix));
     await look('files', () => checkDenial(config, 'file', found?.denial.file));
     await look('calls', () => checkDenial(config, 'call', found?.denial.call));
     await look('exec memory', () => checkDenial(config, 'memory', found?.denial.memory));

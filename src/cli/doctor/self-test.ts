@@ -80,6 +80,10 @@ async function tryDenial(
         probe.denyConnects(v2OfHost().mountPoint);
         return made().run('connection');
       }),
+      unix: await settled(() => {
+        probe.denyCalls('unix');
+        return made().run('unix');
+      }),
       file: await settled(() => {
         probe.denyFiles();
         return made().run('file');

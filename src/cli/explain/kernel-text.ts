@@ -40,6 +40,7 @@ export function kernelSection(
 const DENIED: Readonly<Record<DeniableCalls, string>> = {
   programs: `It ends the program before its first instruction (${DENIED_BY.program}), where the comparisons that the kernel decides are enough.`,
   connections: `It refuses the connection before it is made (EPERM, by ${DENIED_BY.connection}), where the comparisons that the kernel decides are enough.`,
+  sockets: `It refuses the connection to a unix socket before it is made (EPERM, by ${DENIED_BY.unix}), where the comparisons that the kernel decides are enough, on a kernel that can ("unix sockets" in varvel doctor).`,
   files: `It refuses to open or change the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
   calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls", "exec memory" and "userns" in varvel doctor).`,
 };
@@ -48,6 +49,8 @@ const LATE: Readonly<Record<DeniableCalls, string>> = {
     'It can only kill the process after the effect: the kernel cannot be certain of this rule.',
   connections:
     'It can only kill the process after it has connected: the kernel cannot be certain of this rule.',
+  sockets:
+    'It can only kill the process after it has connected to a unix socket: the kernel cannot be certain of this rule.',
   files:
     'It can only kill the process after it has opened or changed the file: the kernel cannot be certain of this rule.',
   calls:

@@ -10,17 +10,19 @@ import {
 } from '../../plan/verdicts/clauses.ts';
 import type { Clause } from '../../plan/verdicts/conjunctions.ts';
 import {
-  CONNECT_KINDS,
   deniedAccessesAmong,
   deniesCallsAmong,
   deniesChangesAmong,
+  CONNECT_KINDS,
   EXEC_KINDS,
+  IP_KINDS,
   isExec,
   isFileCall,
   isJudged,
   kindsOfEvents,
   NO_KINDS,
   summaryOf,
+  UNIX_KINDS,
 } from '../../plan/verdicts/call-kinds.ts';
 import type { JudgedEvent, Kinds } from '../../plan/verdicts/call-kinds.ts';
 import { certainKindsOf, deniedKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
@@ -59,7 +61,7 @@ export interface KernelFacts {
   readonly certain: readonly JudgedEvent[];
 }
 
-export type DeniableCalls = 'programs' | 'connections' | 'files' | 'calls';
+export type DeniableCalls = 'programs' | 'connections' | 'sockets' | 'files' | 'calls';
 
 /** What `do: deny` does about the rule. */
 export interface DenialFacts {
@@ -157,14 +159,18 @@ export function factsOf(rule: LoadedRule): RuleFacts {
 }
 
 function denialOf(rule: LoadedRule, undecided: readonly string[]): RuleFacts['denial'] {
-  const about = deniableIn(kindsOfEvents(rule.events));
+  const { clauses } = atOnce(ruleClausesOf([rule], undefined));
+  const possible = clauses.reduce((all, { kinds }) => all | kinds, NO_KINDS);
+  // To where it can connect at all.
+  const about = deniableIn(kindsOfEvents(rule.events) & (possible | ~CONNECT_KINDS));
   if (about.length === 0) return undefined;
   return { about, before: deniableIn(deniedKindsOf(rule)), undecided };
 }
 
 const deniableIn = (kinds: Kinds): readonly DeniableCalls[] => [
   ...((kinds & EXEC_KINDS) === NO_KINDS ? [] : (['programs'] as const)),
-  ...((kinds & CONNECT_KINDS) === NO_KINDS ? [] : (['connections'] as const)),
+  ...((kinds & IP_KINDS) === NO_KINDS ? [] : (['connections'] as const)),
+  ...((kinds & UNIX_KINDS) === NO_KINDS ? [] : (['sockets'] as const)),
   ...(deniedAccessesAmong(kinds) === 0 && !deniesChangesAmong(kinds) ? [] : (['files'] as const)),
   ...(deniesCallsAmong(kinds) ? (['calls'] as const) : []),
 ];

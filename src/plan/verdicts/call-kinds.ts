@@ -150,6 +150,8 @@ export const kindsOfConnects = (are: (kind: ConnectKind) => boolean): Kinds =>
   union(CONNECTS.filter(are).map((kind) => at(1, kindIndex(kind))));
 /** All connects that are judged. */
 export const CONNECT_KINDS = kindsOfConnects(() => true);
+/** Those to IP addresses. */
+export const IP_KINDS = kindsOfConnects(({ end }) => end === 'ipv4' || end === 'ipv6');
 /** Those with a path. */
 export const UNIX_KINDS = kindsOfConnects(({ end }) => end === 'unix');
 
@@ -180,11 +182,11 @@ const DENIED_OPENS = union(
   OPEN_EVENTS.map((_, index) => at(DENIED_ACCESSES, index * KINDS_OF_CALL)),
 );
 /**
- * Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, connects that it is certain of both
- * ways, opens and changes of names, modes and owners that would succeed, and calls that are judged by who makes them.
+ * Of these, the kinds of calls that a rule can deny if it is certain of them: programs that are run, connects to unix sockets, those to
+ * IP addresses that it is certain of both ways, opens and changes of names, modes and owners that would succeed, and calls that are judged by who makes them.
  */
 export const deniableAmong = (kinds: Kinds): Kinds =>
-  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS | (WAY_KINDS & ~UNHOOKED_WAYS))) |
+  (kinds & (EXEC_KINDS | DENIED_OPENS | WORKED_PATHS | UNIX_KINDS | (WAY_KINDS & ~UNHOOKED_WAYS))) |
   union(CONNECTS_BOTH_WAYS.filter((both) => (kinds & both) === both));
 
 /** The accesses, as bits, of the opens that can be denied among these kinds. */

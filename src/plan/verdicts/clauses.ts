@@ -25,6 +25,7 @@ import {
   CONNECT_KINDS,
   deniableAmong,
   EXEC_KINDS,
+  IP_KINDS,
   isPathOfCall,
   KINDS_OF,
   kindsOf,
@@ -36,8 +37,8 @@ import {
 } from './call-kinds.ts';
 
 const OPENS = kindsOfEvents(OPEN_EVENTS);
-/** The calls that can be denied: their hooks look at ancestors. */
-const WITH_ANCESTORS = deniableAmong(ALL_KINDS) & ~CONNECT_KINDS;
+/** The calls that can be denied but connections to IP addresses: their hooks look at ancestors. */
+const WITH_ANCESTORS = deniableAmong(ALL_KINDS) & ~IP_KINDS;
 
 /**
  * The calls for which a condition can hold in a container of which this is known, or in any. If it holds for a call, one of the clauses

@@ -44,8 +44,7 @@ export const isWayEvent = (event: string): event is WayEvent =>
   isEventName(event) && Object.hasOwn(CALL_WAYS, event);
 
 /** Each has programs of its own that refuse them: not every kernel has those of namespaces, and those of memory cost the whole host. */
-export const WAY_GROUPS = ['call', 'memory', 'namespace'] as const;
-export type WayGroup = (typeof WAY_GROUPS)[number];
+export type WayGroup = 'call' | 'memory' | 'namespace';
 
 const GROUP_OF: Readonly<Partial<Record<WayEvent, WayGroup>>> = {
   mmap: 'memory',
@@ -53,9 +52,12 @@ const GROUP_OF: Readonly<Partial<Record<WayEvent, WayGroup>>> = {
   unshare: 'namespace',
 };
 
-/** Undefined: it is not judged by who makes it. */
-export const groupOfWay = (event: string): WayGroup | undefined =>
-  isWayEvent(event) ? (GROUP_OF[event] ?? 'call') : undefined;
+/** The kinds of each group. */
+export const KINDS_OF_WAYS: Readonly<Record<WayGroup, bigint>> = {
+  call: kindsOfWays(({ event }) => GROUP_OF[event] === undefined),
+  memory: kindsOfWays(({ event }) => GROUP_OF[event] === 'memory'),
+  namespace: kindsOfWays(({ event }) => GROUP_OF[event] === 'namespace'),
+};
 
 /** These do not return 0 where they succeed: a descriptor, a number of bytes, or an address. */
 const WITH_RESULT: readonly WayEvent[] = [

@@ -74,6 +74,7 @@ test('"else" without that guarantee is a mistake', () => {
 test('why a host cannot: by its settings, by the trial at the start, and by what could be loaded', () => {
   const refusals = {
     connection: { isAvailable: () => true, unavailable: undefined },
+    unix: { isAvailable: () => false, unavailable: 'no trampolines' },
     file: { isAvailable: () => false, unavailable: 'no trampolines' },
     call: { isAvailable: () => false, unavailable: 'no trampolines' },
     memory: { isAvailable: () => true, unavailable: undefined },

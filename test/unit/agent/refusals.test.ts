@@ -61,13 +61,13 @@ test('after a trial it is unloaded, unless a rule asks for it', () => {
 });
 
 test('what cannot be refused is only told where a rule asks for it', () => {
-  const [connection, file, call, memory, namespace] = Array.from(
-    { length: 5 },
+  const [connection, unix, file, call, memory, namespace] = Array.from(
+    { length: 6 },
     () => world(refused).refusal,
-  ) as [Refusal, Refusal, Refusal, Refusal, Refusal];
+  ) as [Refusal, Refusal, Refusal, Refusal, Refusal, Refusal];
   assert.deepEqual([connection.tryLoad(), file.isAvailable()], [false, false]);
   assert.equal(connection.failure, 'Cannot refuse connections: EPERM.');
-  assert.deepEqual(unavailableOf({ connection, file, call, memory, namespace }), {
+  assert.deepEqual(unavailableOf({ connection, unix, file, call, memory, namespace }), {
     file: 'Cannot refuse connections: EPERM.',
   });
 });

@@ -22,7 +22,7 @@ test('denial: tried, in vain, or not to be tried; that is worse where it is aske
     /^Connections can be denied .* one was refused before it was made/,
   );
   assert.equal(found('denied').state, 'ok');
-  for (const trial of ['program', 'connection', 'call', 'memory', 'namespace'] as const)
+  for (const trial of ['program', 'connection', 'unix', 'call', 'memory', 'namespace'] as const)
     for (const outcome of ['not denied', 'untold', 'not tried'] as const) {
       assert.equal(found(outcome, trial).state, 'warn');
       assert.ok(found(outcome, trial).advice);
@@ -52,12 +52,13 @@ test('what deny does here is told from what was tried', () => {
   const late = 'killed after the effect';
   assert.deepEqual(guarantees(configOf(), ALL_DENIED), [
     'killed before the effect',
-    ...Array<string>(5).fill('prevented'),
+    ...Array<string>(6).fill('prevented'),
     late,
   ]);
   const found = {
     ...ALL_DENIED,
     program: failed,
+    unix: failed,
     file: refused,
     call: refused,
     namespace: refused,
@@ -65,7 +66,7 @@ test('what deny does here is told from what was tried', () => {
   const rows = denialMatrix(configOf(), found);
   assert.deepEqual(
     rows.map(({ guarantee }) => guarantee),
-    [late, 'prevented', late, late, 'prevented', late, late],
+    [late, 'prevented', late, late, late, 'prevented', late, late],
   );
   assert.match(
     matrixText(rows),
@@ -73,6 +74,6 @@ test('what deny does here is told from what was tried', () => {
   );
   assert.deepEqual(
     guarantees(configOf('probe.kernel_verdicts=false'), ALL_DENIED),
-    Array(7).fill(late),
+    Array(8).fill(late),
   );
 });

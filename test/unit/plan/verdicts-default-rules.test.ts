@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
-  CONNECT_KINDS,
   EXEC_KINDS,
+  IP_KINDS,
   kindsOfEvents,
   NO_KINDS,
   OPEN_EVENTS,
+  UNIX_KINDS,
   WORKED_PATHS,
 } from '../../../src/plan/verdicts/call-kinds.ts';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
@@ -99,7 +100,8 @@ test('the default rules that can deny a program, a connection, an open or a chan
   const page = readFileSync('manifests/docs/responses.md', 'utf8');
   for (const [heading, kinds] of [
     [/\*\*Default rules that can deny\*\*[^]*?\n- /, EXEC_KINDS],
-    [/\*\*Default rules that can refuse connections\*\*[^]*?\n- /, CONNECT_KINDS],
+    [/\*\*Default rules that can refuse connections\*\*[^]*?\n- /, IP_KINDS],
+    [/\*\*Default rules that can refuse connections to unix sockets:\*\*[^]*?\n- /, UNIX_KINDS],
     [/\*\*Default rules that can refuse opens:\*\*[^]*?\n- /, kindsOfEvents(OPEN_EVENTS)],
     [/\*\*Default rules that can refuse changes:\*\*[^]*?\n- /, WORKED_PATHS],
   ] as const) {

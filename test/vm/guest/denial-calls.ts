@@ -2,3 +2,4 @@
 import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
 import '../../kernel/deny-calls.test.ts';
+import '../../kernel/deny-unix.test.ts';

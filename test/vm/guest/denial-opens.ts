@@ -11,7 +11,13 @@ import {
   imageMadeBy,
   runContainer,
 } from '../../support/e2e-docker.ts';
-import { NAMESPACE_RULE, runUnfiltered } from '../../e2e/responses-fixture.ts';
+import {
+  contacting,
+  NAMESPACE_RULE,
+  RUNTIME_RULE,
+  runUnfiltered,
+  runWithRuntime,
+} from '../../e2e/responses-fixture.ts';
 
 let engine: TestDockerd;
 before(async () => {
@@ -217,6 +223,44 @@ test('calls of more than one group are refused by who makes them, with a line ea
       assert.match(output, /result=EPERM \| call refused before it had an effect \(EPERM\)$/);
       assert.equal(fields['varvel.response.outcome'], 'prevented');
     }
+    const { kernel } = await agent.snapshot();
+    assert.deepEqual([kernel.verdicts.denying.inVain, kernel.deniedDropped], [0, 0]);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
+
+test('the container runtime is not reached by an app that has its socket', async () => {
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': RUNTIME_RULE },
+    config: ['responses: [{match: {priority: ERROR}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runWithRuntime(engine);
+  try {
+    await until(
+      'it is denied',
+      async () => (await agent.snapshot()).kernel.verdicts.denying.containers === 1,
+      WAIT_MS,
+    );
+    assert.deepEqual((await agent.snapshot()).kernel.refusalsUnavailable, {});
+    assert.equal(await execInContainer(shop, `${contacting()} | grep -q '"ret":-1,'`), 0);
+    const [line] = await until(
+      'it is told',
+      async () => {
+        const found = (await agentLines(engine, shop)).filter(
+          ({ rule }) => rule === 'Container runtime contacted',
+        );
+        return found.length > 0 && found;
+      },
+      WAIT_MS,
+    );
+    assert.match(
+      line!.output,
+      /\/docker\.sock result=EPERM \| connection refused before it was made \(EPERM\)$/,
+    );
+    assert.equal(line!.output_fields['varvel.response.outcome'], 'prevented');
     const { kernel } = await agent.snapshot();
     assert.deepEqual([kernel.verdicts.denying.inVain, kernel.deniedDropped], [0, 0]);
   } finally {

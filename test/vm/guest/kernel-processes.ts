@@ -15,6 +15,7 @@ import '../../kernel/deny-messages.test.ts';
 import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
 import '../../kernel/deny-calls.test.ts';
+import '../../kernel/deny-unix.test.ts';
 import '../../kernel/deny-ancestors.test.ts';
 import '../../kernel/denial-pinned.test.ts';
 import '../../kernel/denial-test.test.ts';
