@@ -15,7 +15,7 @@ const { layOutProcess } = require('./known-process.cjs');
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
 const { VERDICT_TABLES } = layout;
 const READ_MAX = 64 << 20;
-const CALL_GROUPS = ['calls', 'memory', 'namespaces', 'unix'];
+const CALL_GROUPS = ['calls', 'memory', 'namespaces', 'unix', 'cgroup'];
 /** By AWAKE_* (probe/shared.h). */
 const WAITS = ['asleep', 'polls', 'dozes'];
 
@@ -243,9 +243,11 @@ class Probe {
     addon.allowFiles(this.#handle);
   }
 
-  denyCalls(group = 'calls', objectPath = path.join(__dirname, 'build', `deny-${group}.bpf.o`)) {
-    checkText(objectPath, 'objectPath');
-    addon.denyCalls(this.#handle, groupOf(group), objectPath);
+  denyCalls(group = 'calls', directory = '') {
+    checkText(directory, 'directory');
+    const number = groupOf(group);
+    const objectPath = path.join(__dirname, 'build', `deny-${group}.bpf.o`);
+    addon.denyCalls(this.#handle, number, objectPath, directory);
   }
 
   allowCalls(group = 'calls') {

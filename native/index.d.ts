@@ -10,7 +10,7 @@ export interface LoaderError extends Error {
 }
 
 /** Calls that are judged by who makes them: all but the others; those that make memory executable; of unshare, a user namespace (Linux 6.1). */
-export type CallGroup = 'calls' | 'memory' | 'namespaces' | 'unix';
+export type CallGroup = 'calls' | 'memory' | 'namespaces' | 'unix' | 'cgroup';
 export type ScopeStateName = 'pending' | 'included' | 'excluded';
 
 /** See struct scope_pattern in probe/shared.h. Texts: prefix < 64 bytes, the others < 32. */
@@ -195,8 +195,8 @@ export class Probe {
    */
   denyFiles(objectsPath?: string): void;
   allowFiles(): void;
-  /** The same of calls that are denied by who makes them (schema/ways.mjs). Default: `calls`. Throws as `denyFiles`. */
-  denyCalls(group?: CallGroup, objectPath?: string): void;
+  /** The same of calls that are denied by who makes them (schema/ways.mjs). Default: `calls`. `cgroup` takes the directory of denyConnects. */
+  denyCalls(group?: CallGroup, directory?: string): void;
   allowCalls(group?: CallGroup): void;
   /**
    * Keeps what denies in the kernel after this process, however it ends, by names in the directory, which is made. It must be in a BPF

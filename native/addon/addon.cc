@@ -143,13 +143,13 @@ napi_value AllowFiles(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// denyCalls(handle, group, objectPath)
+// denyCalls(handle, group, objectPath, directory)
 napi_value DenyCalls(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
   uint32_t group = 0;
-  std::string path;
-  if (!(Arguments(env, info) >> handle >> group >> path)) return nullptr;
-  return Done(env, handle->probe.DenyCalls(group, path));
+  std::string path, directory;
+  if (!(Arguments(env, info) >> handle >> group >> path >> directory)) return nullptr;
+  return Done(env, handle->probe.DenyCalls(group, path, directory));
 }
 
 // allowCalls(handle, group)

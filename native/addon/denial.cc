@@ -74,9 +74,10 @@ Status Denial::Attach(const std::string& path, int directory) {
   bpf_program* program;
   bpf_object__for_each_program(program, object_) {
     const bpf_prog_type type = bpf_program__type(program);
-    bpf_link* link = type == BPF_PROG_TYPE_CGROUP_SOCK_ADDR ? bpf_program__attach_cgroup(program, directory)
-                     : type == BPF_PROG_TYPE_LSM            ? bpf_program__attach_lsm(program)
-                                                            : bpf_program__attach(program);
+    const bool of_cgroup = type == BPF_PROG_TYPE_CGROUP_SOCK_ADDR || type == BPF_PROG_TYPE_CGROUP_DEVICE;
+    bpf_link* link = of_cgroup                   ? bpf_program__attach_cgroup(program, directory)
+                     : type == BPF_PROG_TYPE_LSM ? bpf_program__attach_lsm(program)
+                                                 : bpf_program__attach(program);
     if (!link) return Status::Fail(errno, kDoing, LibbpfLog());
     links_.push_back(link);
     names_.push_back(bpf_program__name(program));

@@ -415,9 +415,9 @@ void Probe::AllowFiles() {
   }
 }
 
-Status Probe::DenyCalls(uint32_t group, const std::string& path) {
+Status Probe::DenyCalls(uint32_t group, const std::string& path, const std::string& directory) {
   if (group >= kCallGroups) return Status::Fail(EINVAL, "refuse calls", "there is no such group of calls");
-  return denials_[kFirstGroup + group].Start(object_, path, {});
+  return denials_[kFirstGroup + group].Start(object_, path, directory);
 }
 
 void Probe::AllowCalls(uint32_t group) {

@@ -65,7 +65,7 @@ class Probe {
   Status DenyFiles(const std::string& opens, const std::string& paths);
   void AllowFiles();
   // `group`: from 0. Each has an object of its own. EINVAL: there is no such group.
-  Status DenyCalls(uint32_t group, const std::string& path);
+  Status DenyCalls(uint32_t group, const std::string& path, const std::string& directory);
   void AllowCalls(uint32_t group);
   // Keeps what denies attached after this process, by names in this directory of a BPF file system, which is made. Idempotent;
   // call it again when more programs deny. Close leaves it.
@@ -86,8 +86,8 @@ class Probe {
   void Close();
 
  private:
-  // Calls that are judged by who makes them: those of deny-calls.bpf.c, deny-memory.bpf.c and deny-namespaces.bpf.c.
-  static constexpr uint32_t kCallGroups = 4;
+  // Calls of which little but their kind is known: those of deny-calls.bpf.c and the other sources that include deny-way.h.
+  static constexpr uint32_t kCallGroups = 5;
   // Places in denials_.
   enum { kConnects, kOpens, kPaths, kFirstGroup };
   // A program that is being detached, and whether that is done.

@@ -15,8 +15,6 @@
 #define WAY_TRACEME 1
 #define WAY_ATTACH 2
 #define WAY_SEIZE 3
-#define WAY_CHARACTER_DEVICE 1
-#define WAY_BLOCK_DEVICE 2
 #define WAYS_OF_BPF 40
 #define WAY_OTHER_SIGNAL 0
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Layer 2: what deny-calls.bpf.c, deny-memory.bpf.c, deny-namespaces.bpf.c and deny-unix.bpf.c share: verdicts on calls of which nothing is
+ * Layer 2: what deny-calls.bpf.c, deny-memory.bpf.c, deny-namespaces.bpf.c, deny-unix.bpf.c and deny-cgroup.bpf.c share: verdicts on calls of which nothing is
  * known but their kind, or the name of the unix socket that they connect to.
  */
 #pragma once
@@ -31,6 +31,10 @@
 #include "hooks/connect-call.h"
 #include "deny.h"
 #include "deny-call.h"
+
+/* Of mknod: what it makes. */
+#define WAY_CHARACTER_DEVICE 1
+#define WAY_BLOCK_DEVICE 2
 
 /* Whether a rule that denies certainly matches the call in `changing`: as verdict__answer. */
 __noinline int deny__is_certain(void)

@@ -103,9 +103,13 @@ export const makeRefusals = (
   >,
   logger: Logger,
 ): Refusals => {
-  const refusalOf = (group: Parameters<LiveProbe['denyCalls']>[0], what: string): Refusal =>
+  const refusalOf = (
+    group: Parameters<LiveProbe['denyCalls']>[0],
+    what: string,
+    directory?: () => string,
+  ): Refusal =>
     new Refusal({
-      start: () => probe.denyCalls(group),
+      start: () => probe.denyCalls(group, directory?.()),
       stop: () => probe.allowCalls(group),
       otherwise: `this kernel cannot refuse ${what}. Programs and connections can still be denied before the effect`,
       logger,
@@ -141,15 +145,21 @@ export const makeRefusals = (
       'namespaces',
       'user namespaces (Linux 6.1 is the first that can): a process that makes one against a rule is killed afterwards',
     ),
+    cgroup: refusalOf(
+      'cgroup',
+      'binds and device nodes, by cgroup v2 either: a process that makes one against a rule is killed afterwards',
+      () => v2OfHost().mountPoint,
+    ),
   };
 };
 
-/** By call, why it cannot be refused although a rule denies some. */
+/** By call, why it cannot be refused although a rule denies some. Of two ways to refuse one, both must fail. */
 export const unavailableOf = (
   refusals: Readonly<Record<RefusedCall, Pick<Refusal, 'unavailable'>>>,
 ): Partial<Record<RefusedCall, string>> =>
   Object.fromEntries(
     REFUSED_CALLS.flatMap((call) => {
+      if (call === 'cgroup' && refusals.call.unavailable === undefined) return [];
       const why = refusals[call].unavailable;
       return why === undefined ? [] : [[call, why]];
     }),

@@ -9,23 +9,33 @@ import {
   type Kinds,
 } from '../plan/verdicts/call-kinds.ts';
 import { deniedKindsOf } from '../plan/verdicts/rule-clauses.ts';
-import { KINDS_OF_WAYS } from '../plan/verdicts/ways.ts';
-import { REFUSED_CALLS, type RefusedCall } from '../responses/response.ts';
+import { BIND_WAYS, DEVICE_WAYS, KINDS_OF_WAYS } from '../plan/verdicts/ways.ts';
+import type { RefusedCall } from '../responses/response.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 
-const KINDS: Readonly<Record<RefusedCall, Kinds>> = {
+/** Each call has one of these; `cgroup` is a second way to refuse some of `call`. */
+type Refusing = Exclude<RefusedCall, 'cgroup'> | 'program';
+const KINDS: Readonly<Record<Refusing, Kinds>> = {
+  program: EXEC_KINDS,
   connection: IP_KINDS,
   unix: UNIX_KINDS,
   file: kindsOfEvents(OPEN_EVENTS) | WORKED_PATHS,
   ...KINDS_OF_WAYS,
 };
 
-/** What refuses calls of these kinds, or has `program` end them. */
-export const refusingOf = (kinds: Kinds): readonly (RefusedCall | 'program')[] => [
-  ...((kinds & EXEC_KINDS) === NO_KINDS ? [] : (['program'] as const)),
-  ...REFUSED_CALLS.filter((call) => (kinds & KINDS[call]) !== NO_KINDS),
-];
+const ALL = Object.keys(KINDS) as Refusing[];
+
+/** What refuses calls of these kinds, or ends them. */
+export const refusingOf = (kinds: Kinds): readonly Refusing[] =>
+  ALL.filter((call) => (kinds & KINDS[call]) !== NO_KINDS);
+
+/** What of `call` among these kinds hooks of cgroup v2 can refuse. */
+export function byCgroup(kinds: Kinds): 'all' | 'some' | 'none' {
+  const ofCall = kinds & KINDS.call;
+  if ((ofCall & (DEVICE_WAYS | BIND_WAYS)) === NO_KINDS) return 'none';
+  return (ofCall & ~DEVICE_WAYS) === NO_KINDS ? 'all' : 'some';
+}
 
 /** The kinds of calls that the rule can deny, as deniedKindsOf, which it finds once for each rule. */
 export function knownDeniedKindsOf(rule: LoadedRule): Kinds {

@@ -8,5 +8,6 @@ export const DENIED_BY: Readonly<Record<DenialTrial, string>> = {
   file: 'fmod_ret or lsm (file_open, path_*)',
   call: 'fmod_ret or lsm (sb_mount, bpf, ...)',
   memory: 'fmod_ret or lsm (mmap_file, file_mprotect)',
+  cgroup: 'cgroup/bind4, bind6, dev',
   namespace: 'fmod_ret (create_user_ns) or lsm (userns_create)',
 };

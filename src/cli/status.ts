@@ -324,6 +324,7 @@ const UNREFUSED = [
   ],
   ['file', 'OPENS AND CHANGES OF FILES ARE', 'their processes are killed afterwards'],
   ['call', 'MOUNTS, MODULES AND OTHER CALLS ARE', 'their processes are killed afterwards'],
+  ['cgroup', 'BINDS AND DEVICE NODES ARE', 'processes that make them are killed afterwards'],
   ['memory', 'EXECUTABLE MEMORY IS', 'processes that make it are killed afterwards'],
   ['namespace', 'USER NAMESPACES ARE', 'processes that make one are killed afterwards'],
 ] as const;

@@ -95,6 +95,14 @@ process.exit(open === 'EPERM' && remove === 'EPERM' ? ${DENIED} : ${DONE});
 `,
     records: 2,
   },
+  cgroup: {
+    condition: () => 'evt.type = bind',
+    script: () => `
+const server = require('net').createServer();
+server.on('error', ({ code }) => process.exit(code === 'EPERM' ? ${DENIED} : ${NOT_TRIED}));
+server.listen(0, '0.0.0.0', () => process.exit(${DONE}));
+`,
+  },
   // A call that is judged by who makes it, and that Node and every process can make.
   call: {
     condition: () => 'evt.type = listen',
@@ -125,7 +133,7 @@ process.exit(isRefused ? ${DENIED} : status === 0 ? ${DONE} : ${NOT_TRIED});
 
 export type DenialTrial = keyof typeof TRIALS;
 /** Tried by doctor alone: few rules deny these, and to load what refuses them takes a starting agent 0.3 s each. */
-export type DoctorsTrial = 'unix' | 'memory' | 'namespace';
+export type DoctorsTrial = 'unix' | 'cgroup' | 'memory' | 'namespace';
 /** What the agent tries at its start. */
 export type StartTrial = Exclude<DenialTrial, DoctorsTrial>;
 
@@ -134,7 +142,7 @@ export type DenialOutcome = 'denied' | 'untold' | 'not denied' | 'not tried';
 
 /**
  * Tries whether this kernel denies what a rule denies: a process in a cgroup and in namespaces of its own, as a container has them,
- * runs a program, connects and sends a message, connects to a unix socket, opens a file and removes a directory, listens, or makes executable memory or a user namespace. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
+ * runs a program, connects and sends a message, connects to a unix socket, opens a file and removes a directory, binds and listens, or makes executable memory or a user namespace. That the probe loads proves nothing of it. Pass the events of its cgroup to `see`.
  */
 export class DenialTest {
   readonly cgroupId: number;

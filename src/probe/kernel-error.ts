@@ -45,12 +45,15 @@ export function explained<T>(doing: string, ask: () => T): T {
 }
 
 /** Opens and changes of files; the others are the loader's groups. */
-type RefusedGroup = 'files' | 'calls' | 'memory' | 'namespaces' | 'unix';
+type RefusedGroup = 'files' | 'calls' | 'memory' | 'namespaces' | 'unix' | 'cgroup';
 
-/** What is refused, as people are told, and by which functions of the kernel. */
-const REFUSED: Readonly<Record<RefusedGroup, readonly [what: string, functions: string]>> = {
+/** What is refused, as people are told, and by which functions of the kernel; undefined: by hooks of cgroup v2. */
+const REFUSED: Readonly<
+  Record<RefusedGroup, readonly [what: string, functions: string | undefined]>
+> = {
   files: ['to open or change files', 'security_file_open and security_path_*'],
   calls: ['calls by who makes them', 'security_*'],
+  cgroup: ['binds and device nodes by cgroup v2', undefined],
   unix: ['connections to unix sockets', 'security_unix_stream_connect'],
   memory: ['to make memory executable', 'security_mmap_file and security_file_mprotect'],
   namespaces: ['user namespaces', 'security_create_user_ns, since Linux 6.1'],
@@ -63,9 +66,10 @@ export function refusing(group: RefusedGroup, load: () => void): void {
     load();
   } catch (error) {
     const { code = String(error) } = error as Partial<Refusal>;
-    throw new UserError(
-      `Cannot refuse ${what}: ${code}. This kernel lets no BPF program change what its functions return (fmod_ret on ${functions}), or the agent has not CAP_BPF and CAP_PERFMON`,
-      { cause: error },
-    );
+    const why =
+      functions === undefined
+        ? 'It needs cgroup v2 mounted, and the agent CAP_NET_ADMIN besides CAP_BPF and CAP_PERFMON'
+        : `This kernel lets no BPF program change what its functions return (fmod_ret on ${functions}), or the agent has not CAP_BPF and CAP_PERFMON`;
+    throw new UserError(`Cannot refuse ${what}: ${code}. ${why}`, { cause: error });
   }
 }

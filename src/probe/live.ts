@@ -289,8 +289,8 @@ export class LiveProbe {
   }
 
   /** The same of calls that are refused by who makes them (CALL_WAYS). Loads what does so when first called, in some 0.5 s. */
-  denyCalls(group: CallGroup): void {
-    refusing(group, () => this.#probe.denyCalls(group));
+  denyCalls(group: CallGroup, directory?: string): void {
+    refusing(group, () => this.#probe.denyCalls(group, directory));
   }
 
   allowCalls(group: CallGroup): void {

@@ -33,9 +33,18 @@ export const LAST_INSTANCE =
 export type Denied = 'program' | RefusedCall | 'change';
 /**
  * Calls that the kernel can refuse; `connection`: to IP addresses; `unix`: to unix sockets; `file`: opens and changes; `call`: those that are judged by who makes them; `memory`: of these,
- * those that make memory executable; `namespace`: those that make a user namespace.
+ * those that make memory executable; `namespace`: those that make a user namespace; `cgroup`: binds and device nodes, where `call`
+ * cannot be refused.
  */
-export const REFUSED_CALLS = ['connection', 'unix', 'file', 'call', 'memory', 'namespace'] as const;
+export const REFUSED_CALLS = [
+  'connection',
+  'unix',
+  'file',
+  'call',
+  'memory',
+  'namespace',
+  'cgroup',
+] as const;
 export type RefusedCall = (typeof REFUSED_CALLS)[number];
 
 /** What a detection is about. */

@@ -114,6 +114,57 @@ test('each group of calls is asked for when a rule denies one of it, and told by
   }
 });
 
+const DEVICE_RULE = `
+- rule: Device made
+  desc: A test's own.
+  condition: evt.type in (mknod, mknodat) and evt.rawarg.dev != 0
+  output: path=%evt.arg.path result=%evt.res
+  priority: ERROR
+- rule: Port bound
+  desc: A test's own.
+  condition: evt.type = bind
+  output: result=%evt.res
+  priority: ERROR
+`;
+
+test('device nodes and binds are refused by cgroup v2, also where other calls cannot be', async () => {
+  await using engine = await startDockerd();
+  await engine.importBusybox();
+  await using agent = await E2eAgent.start({
+    dockerd: engine,
+    noDefaultRules: true,
+    rules: { 'own.yaml': DEVICE_RULE },
+    config: ['responses: [{match: {priority: ERROR}, do: deny, mode: enforce}]'],
+  });
+  const shop = await runApp(engine, 'shop', 'production');
+  try {
+    const { verdicts, refusalsUnavailable } = await until('it is judged', async () => {
+      const { kernel } = await agent.snapshot();
+      return kernel.verdicts.denying.containers === 1 && kernel;
+    });
+    assert.deepEqual(verdicts.denying.rules, ['Device made', 'Port bound']);
+    assert.equal(refusalsUnavailable?.cgroup, undefined);
+    const said = 'grep -q "Operation not permitted"';
+    const made = 'test -e /tmp/null && exit 1';
+    assert.equal(await execInContainer(shop, `mknod /tmp/null c 1 3 2>&1 | ${said}`), 0);
+    assert.equal(await execInContainer(shop, `${made}; mknod /tmp/pipe p`), 0);
+    assert.equal(await execInContainer(shop, `nc -l -p 8080 2>&1 | ${said}`), 0);
+    const lines = await until('both are told', async () => {
+      const found = (await agentLines(engine, shop)).filter(({ priority }) => priority === 'Error');
+      return found.length >= 2 && found;
+    });
+    for (const [at, rule] of ['Device made', 'Port bound'].entries()) {
+      assert.equal(lines[at]!.rule, rule);
+      assert.match(lines[at]!.output, /result=EPERM \| call refused before it had an effect/);
+      assert.equal(outcomeOf(lines[at]!), 'prevented');
+    }
+    const { kernel } = await agent.snapshot();
+    assert.deepEqual([kernel.verdicts.denying.inVain, kernel.deniedDropped], [0, 0]);
+  } finally {
+    await shop.remove({ force: true });
+  }
+});
+
 test('a program that contacts the container runtime is refused, or killed where that cannot be', async () => {
   await using engine = await startDockerd();
   await engine.importBusybox();

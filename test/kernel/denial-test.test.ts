@@ -29,8 +29,8 @@ describe('denial is tried', () => {
   test('as doctor does: a program, a connection, an open and other calls are denied, and their records say so', async () => {
     const { denial } = await runProbeSelfTest(config);
     const works = { status: 'fulfilled', value: 'denied' };
-    const { program, connection, unix, file, call, memory, namespace } = denial;
-    assert.deepEqual([program, connection], [works, works]);
+    const { program, connection, cgroup, unix, file, call, memory, namespace } = denial;
+    assert.deepEqual([program, connection, cgroup], [works, works, works]);
     const why: unknown = file.status === 'rejected' ? file.reason : undefined;
     if (file.status === 'fulfilled') assert.deepEqual(file, works);
     else
@@ -55,6 +55,7 @@ describe('denial is tried', () => {
     probe.denyConnects(detectHierarchy('v2').mountPoint);
     assert.equal(await deaf.run('connection'), 'untold');
     assert.equal(await deaf.run('file'), 'not denied', 'nothing is loaded that refuses it');
+    assert.equal(await deaf.run('cgroup'), 'not denied', 'nothing is loaded that refuses it');
     assert.equal(await deaf.run('unix'), 'not denied', 'nothing is loaded that refuses it');
     assert.equal(await deaf.run('memory'), 'not denied', 'nothing is loaded that refuses it');
     assert.equal(await deaf.run('namespace'), 'not denied', 'nothing is loaded that refuses it');

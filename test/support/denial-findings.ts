@@ -9,6 +9,7 @@ export const ALL_DENIED: DenialFindings = {
   file: WORKS,
   call: WORKS,
   unix: WORKS,
+  cgroup: WORKS,
   memory: WORKS,
   namespace: WORKS,
 };

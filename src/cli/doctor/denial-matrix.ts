@@ -44,6 +44,12 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     by: DENIED_BY.file,
     without: DENIED_BY.file,
   },
+  cgroup: {
+    operation: 'bind to an IP address, make a device node',
+    guarantee: 'prevented',
+    by: DENIED_BY.cgroup,
+    without: 'cgroup/bind4',
+  },
   call: {
     operation: 'mount, load a module, trace, kill',
     guarantee: 'prevented',

@@ -51,6 +51,15 @@ const WORDS: Readonly<Record<DenialTrial, Words>> = {
       'not tried': 'the test’s program could not be run',
     },
   },
+  cgroup: {
+    what: 'Binds and device nodes',
+    works: 'a bind was refused by cgroup v2',
+    why: {
+      untold: 'in a test a bind was refused, but the kernel reported nothing of it',
+      'not denied': 'in a test a bind was made although it was to be refused',
+      'not tried': 'the test’s program could not be run',
+    },
+  },
   call: {
     what: 'Mounts, modules and other calls',
     works: 'a call was refused by who made it',
@@ -96,6 +105,11 @@ const UNLOADED: Readonly<Record<RefusedCall, Unloaded>> = {
     says: 'The response deny cannot refuse to open or change files on this host; it kills the process afterwards',
     advice:
       'Use a kernel that lets BPF programs change results, as Debian’s does, or the response kill, which makes that explicit.',
+  },
+  cgroup: {
+    says: 'The response deny cannot refuse binds and device nodes by cgroup v2 on this host; where the check "calls" fails, too, it kills the process afterwards',
+    advice:
+      'Give the agent CAP_NET_ADMIN and a mounted cgroup v2, or use the response kill, which makes that explicit.',
   },
   call: {
     says: 'The response deny cannot refuse mounts, modules and other calls on this host; it kills the process afterwards',

@@ -103,6 +103,7 @@ export async function runDoctor(args: DoctorArgs, io: Io): Promise<number> {
     await look('refusals', () => checkDenial(config, 'connection', found?.denial.connection));
     await look('unix sockets', () => checkDenial(config, 'unix', found?.denial.unix));
     await look('files', () => checkDenial(config, 'file', found?.denial.file));
+    await look('binds', () => checkDenial(config, 'cgroup', found?.denial.cgroup));
     await look('calls', () => checkDenial(config, 'call', found?.denial.call));
     await look('exec memory', () => checkDenial(config, 'memory', found?.denial.memory));
     await look('userns', () => checkDenial(config, 'namespace', found?.denial.namespace));

@@ -47,7 +47,7 @@ export async function runProbeSelfTest(config: AgentConfig): Promise<ProbeFindin
     at.records = new RecordBytes(buffer);
     at.event = new WireEvent(at.records, new SystemBootClock());
     probe.setMasks(ALL_EVENTS);
-    probe.attachOnly([...SELF_TEST_HOOKS, 'sys_mmap', 'sys_unshare']);
+    probe.attachOnly([...SELF_TEST_HOOKS, 'sys_bind', 'sys_mmap', 'sys_unshare']);
     at.test = new SelfTest(probe, hierarchy.mountPoint);
     const unseen = await at.test.run();
     const denial = await tryDenial(probe, hierarchy.mountPoint, (test) => (at.test = test));
@@ -87,6 +87,11 @@ async function tryDenial(
       file: await settled(() => {
         probe.denyFiles();
         return made().run('file');
+      }),
+      // Before what can refuse them in another way.
+      cgroup: await settled(() => {
+        probe.denyCalls('cgroup', v2OfHost().mountPoint);
+        return made().run('cgroup');
       }),
       call: await settled(() => {
         probe.denyCalls('calls');

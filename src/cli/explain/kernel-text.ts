@@ -42,7 +42,7 @@ const DENIED: Readonly<Record<DeniableCalls, string>> = {
   connections: `It refuses the connection before it is made (EPERM, by ${DENIED_BY.connection}), where the comparisons that the kernel decides are enough.`,
   sockets: `It refuses the connection to a unix socket before it is made (EPERM, by ${DENIED_BY.unix}), where the comparisons that the kernel decides are enough, on a kernel that can ("unix sockets" in varvel doctor).`,
   files: `It refuses to open or change the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
-  calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls", "exec memory" and "userns" in varvel doctor).`,
+  calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls", "exec memory" and "userns" in varvel doctor). Binds to IP addresses and device nodes are also refused by ${DENIED_BY.cgroup} ("binds").`,
 };
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:

@@ -52,6 +52,10 @@ const GROUP_OF: Readonly<Partial<Record<WayEvent, WayGroup>>> = {
   unshare: 'namespace',
 };
 
+/** Those that hooks of cgroup v2 see, too: devices that are made, and binds, of which they see those to IP addresses. */
+export const DEVICE_WAYS = kindsOfWays(({ event, way }) => event.startsWith('mknod') && way > 0);
+export const BIND_WAYS = kindsOfWays(({ event }) => event === 'bind');
+
 /** The kinds of each group. */
 export const KINDS_OF_WAYS: Readonly<Record<WayGroup, bigint>> = {
   call: kindsOfWays(({ event }) => GROUP_OF[event] === undefined),

@@ -17,6 +17,8 @@ const { rules } = ruleSetOf(
     named('Dup', 'evt.type in (execve, dup) and proc.exepath = /bad'),
     named('Unshared', 'evt.type = unshare and proc.exepath = /bad'),
     named('Userns', 'evt.type = unshare and evt.arg.flags contains CLONE_NEWUSER'),
+    named('Device', 'evt.type = mknod and evt.rawarg.dev != 0'),
+    named('Bind', 'evt.type = bind and proc.exepath = /bad'),
     named('Uncertain', 'evt.type = connect and user.name = root'),
   ].join('\n'),
 );
@@ -46,6 +48,10 @@ test('it is refused where the host cannot deny an event of a rule in time, with 
   assert.equal(said('Mount', able), '');
   const noCalls: WhyNotDenied = (call) => (call === 'call' ? 'it has no trampolines' : undefined);
   assert.match(said('Mount', noCalls), /of the event mount: it has no trampolines/);
+  assert.equal(said('Device', noCalls), '', 'hooks of cgroup v2 see all of them');
+  const none: WhyNotDenied = (call) => (call === 'cgroup' ? 'no v2' : noCalls(call));
+  assert.match(said('Device', none), /of the event mknod: it has no trampolines/);
+  assert.match(said('Bind', noCalls), /of the event bind: it has no trampolines/);
   assert.match(said('Dup', able), /the event dup: no kernel lets it be denied/);
   assert.match(
     said('Unshared', able),
@@ -77,6 +83,7 @@ test('why a host cannot: by its settings, by the trial at the start, and by what
     unix: { isAvailable: () => false, unavailable: 'no trampolines' },
     file: { isAvailable: () => false, unavailable: 'no trampolines' },
     call: { isAvailable: () => false, unavailable: 'no trampolines' },
+    cgroup: { isAvailable: () => true, unavailable: undefined },
     memory: { isAvailable: () => true, unavailable: undefined },
     namespace: { isAvailable: () => false, unavailable: 'no such hook' },
   };

@@ -61,13 +61,16 @@ test('after a trial it is unloaded, unless a rule asks for it', () => {
 });
 
 test('what cannot be refused is only told where a rule asks for it', () => {
-  const [connection, unix, file, call, memory, namespace] = Array.from(
-    { length: 6 },
+  const [connection, unix, file, call, memory, namespace, cgroup] = Array.from(
+    { length: 7 },
     () => world(refused).refusal,
-  ) as [Refusal, Refusal, Refusal, Refusal, Refusal, Refusal];
+  ) as [Refusal, Refusal, Refusal, Refusal, Refusal, Refusal, Refusal];
   assert.deepEqual([connection.tryLoad(), file.isAvailable()], [false, false]);
   assert.equal(connection.failure, 'Cannot refuse connections: EPERM.');
-  assert.deepEqual(unavailableOf({ connection, unix, file, call, memory, namespace }), {
-    file: 'Cannot refuse connections: EPERM.',
-  });
+  const all = { connection, unix, file, call, memory, namespace, cgroup };
+  const why = 'Cannot refuse connections: EPERM.';
+  assert.equal(cgroup.isAvailable(), false);
+  assert.deepEqual(unavailableOf(all), { file: why }, 'another way may do');
+  assert.equal(call.isAvailable(), false);
+  assert.deepEqual(unavailableOf(all), { file: why, call: why, cgroup: why });
 });

@@ -52,7 +52,7 @@ test('what deny does here is told from what was tried', () => {
   const late = 'killed after the effect';
   assert.deepEqual(guarantees(configOf(), ALL_DENIED), [
     'killed before the effect',
-    ...Array<string>(6).fill('prevented'),
+    ...Array<string>(7).fill('prevented'),
     late,
   ]);
   const found = {
@@ -66,7 +66,7 @@ test('what deny does here is told from what was tried', () => {
   const rows = denialMatrix(configOf(), found);
   assert.deepEqual(
     rows.map(({ guarantee }) => guarantee),
-    [late, 'prevented', late, late, late, 'prevented', late, late],
+    [late, 'prevented', late, late, 'prevented', late, 'prevented', late, late],
   );
   assert.match(
     matrixText(rows),
@@ -74,6 +74,6 @@ test('what deny does here is told from what was tried', () => {
   );
   assert.deepEqual(
     guarantees(configOf('probe.kernel_verdicts=false'), ALL_DENIED),
-    Array(8).fill(late),
+    Array(9).fill(late),
   );
 });

@@ -3,3 +3,4 @@ import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
 import '../../kernel/deny-calls.test.ts';
 import '../../kernel/deny-unix.test.ts';
+import '../../kernel/deny-cgroup.test.ts';

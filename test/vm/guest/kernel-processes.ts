@@ -16,6 +16,7 @@ import '../../kernel/deny-opens.test.ts';
 import '../../kernel/deny-paths.test.ts';
 import '../../kernel/deny-calls.test.ts';
 import '../../kernel/deny-unix.test.ts';
+import '../../kernel/deny-cgroup.test.ts';
 import '../../kernel/deny-ancestors.test.ts';
 import '../../kernel/denial-pinned.test.ts';
 import '../../kernel/denial-test.test.ts';
