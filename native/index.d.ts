@@ -9,7 +9,7 @@ export interface LoaderError extends Error {
   readonly detail: string;
 }
 
-/** Calls that are judged by who makes them: all but the others; those that make memory executable; of unshare, a user namespace (Linux 6.1). */
+/** Calls by who makes them: all but the others; those that make memory executable; unshare of the user namespace (Linux 6.1); connects to unix sockets; binds and device nodes, by cgroup v2 (Linux 5.7). */
 export type CallGroup = 'calls' | 'memory' | 'namespaces' | 'unix' | 'cgroup';
 export type ScopeStateName = 'pending' | 'included' | 'excluded';
 

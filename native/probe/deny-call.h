@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: what all hooks share that refuse calls but opens and connections to IP addresses: which call a hook is about, and the note that its record is made of. */
+/*
+ * Layer 2: what all hooks share that refuse calls, but opens and connections to IP addresses: which call a hook is about, and the note
+ * that its record is made of.
+ */
 #pragma once
 
 /* The call that is judged. In a map: with its paths it is too large for the stack. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Layer 2: what deny-calls.bpf.c, deny-memory.bpf.c, deny-namespaces.bpf.c, deny-unix.bpf.c and deny-cgroup.bpf.c share: verdicts on calls of which nothing is
- * known but their kind, or the name of the unix socket that they connect to.
+ * Layer 2: what the objects share that include this: verdicts on calls of which nothing is known but their kind, or the name of the unix
+ * socket that they connect to.
  */
 #pragma once
 #include "kernel-types.h"

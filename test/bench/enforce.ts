@@ -28,7 +28,10 @@ const HIERARCHY = detectHierarchy('v2');
 const CGROUP = join(HIERARCHY.mountPoint, `varvel-bench-${process.pid}`);
 const TABLE = 1;
 const ROOT = new BenchRoot(work);
-const CALLS = ['openClose', 'sendto', 'connect', 'forkExec'] as const;
+const CALLS = [
+  ...(['openClose', 'sendto', 'connect', 'forkExec'] as const),
+  ...(['connectUnix', 'bind', 'device', 'map'] as const),
+] as const;
 const WAYS = ['bare', 'hooked', 'outside', 'outsideDenying', 'watched', 'denying'] as const;
 type Way = (typeof WAYS)[number];
 type Measured = Readonly<Record<(typeof CALLS)[number] | 'denied', number>>;
@@ -94,8 +97,10 @@ async function withProbe(way: Exclude<Way, 'bare'>): Promise<Measured> {
     probe.scopeSet(statSync(CGROUP).ino, 'included', 1, TABLE);
     if (way.toLowerCase().endsWith('denying')) {
       probe.denyConnects(HIERARCHY.mountPoint);
+      probe.denyCalls('cgroup', HIERARCHY.mountPoint);
       try {
         probe.denyFiles();
+        for (const group of ['calls', 'unix', 'memory'] as const) probe.denyCalls(group);
       } catch (error) {
         noOpens = (error as LoaderError).code;
       }

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,6 +99,46 @@ static void call_connect(void) { connect(udp_fd, (struct sockaddr *)&discard, si
 static void call_send_connected(void) { sendto(connected_fd, "x", 1, MSG_DONTWAIT, NULL, 0); }
 static void call_kill(void) { kill(getpid(), 0); }
 static void call_mprotect(void) { mprotect((void *)4096, 0, PROT_READ); }
+
+/* Of these the hooks are about another call too, or only about some. */
+static void call_map(void)
+{
+	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED || munmap(memory, 4096))
+		exit(9);
+}
+static void call_device(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		exit(10);
+	close(fd);
+}
+static void call_bind(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (bind(fd, (struct sockaddr *)&any, sizeof(any)))
+		exit(11);
+	close(fd);
+}
+static struct sockaddr_un server = { .sun_family = AF_UNIX };
+static int server_fd;
+static void listen_unix(void)
+{
+	snprintf(server.sun_path, sizeof(server.sun_path), "/tmp/varvel-bench-%d.sock", getpid());
+	server_fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (bind(server_fd, (struct sockaddr *)&server, sizeof(server)) || listen(server_fd, 1))
+		exit(12);
+}
+static void call_connect_unix(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (connect(fd, (struct sockaddr *)&server, sizeof(server)))
+		exit(13);
+	close(accept(server_fd, NULL, NULL));
+	close(fd);
+}
 
 static const struct {
 	const char *name;
@@ -207,8 +248,14 @@ int main(int argc, char **argv)
 		int denied = count_denied();
 		double open_ns = measure(call_open, 100), send_ns = measure(call_send, 50);
 		double connect_ns = measure(call_connect, 50), exec_ns = measure(call_fork_exec, 5);
-		printf("{\"denied\":%d,\"openClose\":%.1f,\"sendto\":%.1f,\"connect\":%.1f,\"forkExec\":%.1f}\n", denied,
+		double map_ns = measure(call_map, 100), device_ns = measure(call_device, 100), bind_ns = measure(call_bind, 50);
+		listen_unix();
+		double unix_ns = measure(call_connect_unix, 50);
+		unlink(server.sun_path);
+		printf("{\"denied\":%d,\"openClose\":%.1f,\"sendto\":%.1f,\"connect\":%.1f,\"forkExec\":%.1f,", denied,
 		       open_ns, send_ns, connect_ns, exec_ns);
+		printf("\"connectUnix\":%.1f,\"bind\":%.1f,\"device\":%.1f,\"map\":%.1f}\n", unix_ns, bind_ns, device_ns,
+		       map_ns);
 		return 0;
 	}
 	if (argc == 5 && !strcmp(argv[1], "open")) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Layer 2: the record of a call that was refused for a rule, by deny-paths.bpf.c, deny-unix.bpf.c, or what deny-way.h is for. */
+/* Layer 2: the record of a call that was refused for a rule, by deny-paths.bpf.c or an object with deny-way.h. */
 #pragma once
 
 static __always_inline struct path_refusal *call__find_refusal(void)
