@@ -10,6 +10,7 @@ const layout = require('./layout.gen.cjs');
 const { checkId, checkText } = require('./checks.cjs');
 const { Isolation } = require('./isolation.cjs');
 const { layOutCall, readVerdict } = require('./judged-call.cjs');
+const { keyOf, layOutFile, layOutKey } = require('./known-file.cjs');
 const { layOutProcess } = require('./known-process.cjs');
 
 const { CONFIG, PATTERN, HANDLES, MASKS, STATES, LEVEL_MAX, PATTERNS_MAX, RECORD_MAX } = layout;
@@ -241,6 +242,16 @@ class Probe {
 
   allowFiles() {
     addon.allowFiles(this.#handle);
+  }
+
+  knowFile(cgroupId, fd, path) {
+    const args = layOutFile(cgroupId, fd, path);
+    addon.knowFile(this.#handle, args);
+    return keyOf(args);
+  }
+
+  forgetFile(key) {
+    addon.forgetFile(this.#handle, layOutKey(key));
   }
 
   denyCalls(group = 'calls', directory = '') {

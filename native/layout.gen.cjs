@@ -244,6 +244,44 @@ module.exports = {
     },
     "pathAt": 48
   },
+  "KNOWN_FILE": {
+    "bytes": 296,
+    "fields": {
+      "cgroup": {
+        "at": 0,
+        "bytes": 8
+      },
+      "ino": {
+        "at": 8,
+        "bytes": 8
+      },
+      "dev": {
+        "at": 16,
+        "bytes": 4
+      },
+      "generation": {
+        "at": 20,
+        "bytes": 4
+      },
+      "fd": {
+        "at": 24,
+        "bytes": 4
+      },
+      "error": {
+        "at": 28,
+        "bytes": 4
+      },
+      "pad": {
+        "at": 32,
+        "bytes": 4
+      },
+      "len": {
+        "at": 36,
+        "bytes": 4
+      }
+    },
+    "pathAt": 40
+  },
   "GIVEN_ANCESTOR": {
     "bytes": 288,
     "fields": {

@@ -5,6 +5,7 @@
 #include "handle.h"
 #include "host.h"
 #include "isolation-js.h"
+#include "deny-js.h"
 #include "pins-js.h"
 #include "load-js.h"
 
@@ -53,19 +54,6 @@ napi_value ScopeSet(napi_env env, napi_callback_info info) {
   return Done(env, handle->probe.ScopeSet(cgroup, state, level, table));
 }
 
-// Gets the bytes of a Uint8Array. Returns false, with an exception pending, for another type or length.
-bool BytesOf(napi_env env, napi_value array, size_t length, const char* doing, void** bytes) {
-  napi_typedarray_type type;
-  size_t found = 0;
-  if (napi_get_typedarray_info(env, array, &type, &found, bytes, nullptr, nullptr) != napi_ok) {
-    ThrowNapi(env);
-    return false;
-  }
-  if (type == napi_uint8_array && found == length) return true;
-  Throw(env, Status::Fail(EINVAL, doing, "size of the argument"));
-  return false;
-}
-
 // setVerdicts(handle, number, table: Uint8Array | undefined)
 napi_value SetVerdicts(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -109,56 +97,6 @@ napi_value AllowRules(napi_env env, napi_callback_info info) {
   uint32_t number = 0, rules = 0;
   if (!(Arguments(env, info) >> handle >> number >> rules)) return nullptr;
   return Done(env, handle->probe.AllowRules(number, rules));
-}
-
-// denyConnects(handle, objectPath, directory)
-napi_value DenyConnects(napi_env env, napi_callback_info info) {
-  Handle* handle = nullptr;
-  std::string path, directory;
-  if (!(Arguments(env, info) >> handle >> path >> directory)) return nullptr;
-  return Done(env, handle->probe.DenyConnects(path, directory));
-}
-
-// allowConnects(handle)
-napi_value AllowConnects(napi_env env, napi_callback_info info) {
-  Handle* handle = nullptr;
-  if (!(Arguments(env, info) >> handle)) return nullptr;
-  handle->probe.AllowConnects();
-  return nullptr;
-}
-
-// denyFiles(handle, objectPath, objectPath)
-napi_value DenyFiles(napi_env env, napi_callback_info info) {
-  Handle* handle = nullptr;
-  std::string opens, paths;
-  if (!(Arguments(env, info) >> handle >> opens >> paths)) return nullptr;
-  return Done(env, handle->probe.DenyFiles(opens, paths));
-}
-
-// allowFiles(handle)
-napi_value AllowFiles(napi_env env, napi_callback_info info) {
-  Handle* handle = nullptr;
-  if (!(Arguments(env, info) >> handle)) return nullptr;
-  handle->probe.AllowFiles();
-  return nullptr;
-}
-
-// denyCalls(handle, group, objectPath, directory)
-napi_value DenyCalls(napi_env env, napi_callback_info info) {
-  Handle* handle = nullptr;
-  uint32_t group = 0;
-  std::string path, directory;
-  if (!(Arguments(env, info) >> handle >> group >> path >> directory)) return nullptr;
-  return Done(env, handle->probe.DenyCalls(group, path, directory));
-}
-
-// allowCalls(handle, group)
-napi_value AllowCalls(napi_env env, napi_callback_info info) {
-  Handle* handle = nullptr;
-  uint32_t group = 0;
-  if (!(Arguments(env, info) >> handle >> group)) return nullptr;
-  handle->probe.AllowCalls(group);
-  return nullptr;
 }
 
 // runVerdict(handle, args: Uint8Array), writes the result into args
@@ -362,6 +300,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"copyVerdicts", CopyVerdicts},
       {"skipped", Skipped}, {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
+      {"knowFile", KnowFile}, {"forgetFile", ForgetFile},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
       {"denyCalls", DenyCalls}, {"allowCalls", AllowCalls},
       {"pin", Pin},             {"unpin", Unpin},             {"noteSeen", NoteSeen},     {"pinnedScope", PinnedScope},

@@ -74,6 +74,7 @@ Status Denial::Attach(const std::string& path, int directory) {
   bpf_program* program;
   bpf_object__for_each_program(program, object_) {
     const bpf_prog_type type = bpf_program__type(program);
+    if (type == BPF_PROG_TYPE_SYSCALL) continue; // run by the loader
     const bool of_cgroup = type == BPF_PROG_TYPE_CGROUP_SOCK_ADDR || type == BPF_PROG_TYPE_CGROUP_DEVICE;
     bpf_link* link = of_cgroup                   ? bpf_program__attach_cgroup(program, directory)
                      : type == BPF_PROG_TYPE_LSM ? bpf_program__attach_lsm(program)

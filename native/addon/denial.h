@@ -22,6 +22,8 @@ class Denial {
   Status Pin(const std::string& directory);
   // Takes the names away again.
   void Unpin(const std::string& directory);
+  // The object that has its programs and maps; null if it is not started.
+  bpf_object* Object() const { return object_; }
   // As Probe::Skipped, of its programs.
   uint64_t Skipped() const { return SkippedOf(object_); }
   // Programs that are pinned stay attached.

@@ -122,3 +122,16 @@ class Arguments {
   napi_value values_[kMost];
   bool ok_ = true;
 };
+
+// Gets the bytes of a Uint8Array. Returns false, with an exception pending, for another type or length.
+inline bool BytesOf(napi_env env, napi_value array, size_t length, const char* doing, void** bytes) {
+  napi_typedarray_type type;
+  size_t found = 0;
+  if (napi_get_typedarray_info(env, array, &type, &found, bytes, nullptr, nullptr) != napi_ok) {
+    ThrowNapi(env);
+    return false;
+  }
+  if (type == napi_uint8_array && found == length) return true;
+  Throw(env, Status::Fail(EINVAL, doing, "size of the argument"));
+  return false;
+}

@@ -212,8 +212,8 @@ int Probe::MapFd(const char* name) const {
   return map ? bpf_map__fd(map) : -1;
 }
 
-Status Probe::RunProgram(const char* name, void* args, uint32_t bytes, const char* doing) {
-  bpf_program* program = object_ ? bpf_object__find_program_by_name(object_, name) : nullptr;
+static Status RunIn(bpf_object* object, const char* name, void* args, uint32_t bytes, const char* doing) {
+  bpf_program* program = object ? bpf_object__find_program_by_name(object, name) : nullptr;
   if (!program) return Status::Fail(EBADF, doing);
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
@@ -221,6 +221,10 @@ Status Probe::RunProgram(const char* name, void* args, uint32_t bytes, const cha
   options.ctx_size_in = bytes;
   int error = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
   return error ? Status::Fail(-error, doing) : Status{};
+}
+
+Status Probe::RunProgram(const char* name, void* args, uint32_t bytes, const char* doing) {
+  return RunIn(object_, name, args, bytes, doing);
 }
 
 static const char kScopeSet[] = "scope_set";
@@ -320,6 +324,28 @@ Status Probe::RunVerdict(verdict_run_args* args) {
 
 Status Probe::AdoptImage(image_adopt_args* args) {
   return RunProgram("image_adopt", args, sizeof(*args), "tell what a process runs");
+}
+
+static int KnownFilesOf(bpf_object* object) {
+  bpf_map* map = object ? bpf_object__find_map_by_name(object, "known_files") : nullptr;
+  return map ? bpf_map__fd(map) : -1;
+}
+
+Status Probe::KnowFile(known_file_args* args) {
+  const char* kDoing = "know a file by its inode";
+  bpf_object* object = denials_[kOpens].Object();
+  Status status = RunIn(object, "file_identify", args, sizeof(*args), kDoing);
+  if (!status.ok()) return status;
+  if (args->error) return Status::Fail(EBADF, kDoing, "there is no such descriptor");
+  // The key and the value are its beginning and its end (probe/known-file.h).
+  const int error = bpf_map_update_elem(KnownFilesOf(object), args, &args->len, BPF_ANY);
+  return error ? Status::Fail(-error, kDoing) : Status{};
+}
+
+Status Probe::ForgetFile(const known_file_args* key) {
+  const int map = KnownFilesOf(denials_[kOpens].Object());
+  const int error = map < 0 ? 0 : bpf_map_delete_elem(map, key);
+  return error && error != -ENOENT ? Status::Fail(-error, "forget a file") : Status{};
 }
 
 Status Probe::ScopeDelete(uint64_t cgroup) {

@@ -78,6 +78,11 @@ class Probe {
   Status RunVerdict(verdict_run_args* args);
   // A process that was there before the probe, as the agent knows it.
   Status AdoptImage(image_adopt_args* args);
+  // Whatever name the file behind the descriptor is opened by in the container: rules that deny opens also compare the path of `args`,
+  // which gets the file's identity. EBADF: DenyFiles has not been called; E2BIG: there are KNOWN_FILES_MAX.
+  Status KnowFile(known_file_args* args);
+  // `key`: what `args` began with. Nothing is done if the file is not known.
+  Status ForgetFile(const known_file_args* key);
   // How often the kernel has not run a program, since another task was interrupted in it on that CPU: Linux 7.0 preempts
   // tracepoints. It is not known of which tasks.
   uint64_t Skipped() const;

@@ -28,6 +28,7 @@
 #include "verdict.h"
 #include "hooks/open-call.h"
 #include "deny.h"
+#include "known-file.h"
 
 #define FMODE_EXEC 0x20 /* in f_flags: the file is opened to run it (include/linux/fs.h) */
 
@@ -102,6 +103,9 @@ static __always_inline bool deny__may_refuse(struct verdict_table *t, __u32 call
 	return denying;
 }
 
+/* In place of a start in the path buffer: the path is in verdict_call. */
+#define KNOWN_PATH (-2)
+
 /* Whether a rule that denies certainly matches the open, whose path is in the path buffer at `start`: as verdict__answer. */
 __noinline int deny__is_certain(long start)
 {
@@ -110,7 +114,7 @@ __noinline int deny__is_certain(long start)
 	struct verdict_table *t = o ? verdict__find_table(o->table) : NULL;
 	if (!t)
 		return o && o->table ? VERDICT_REPLACED : 0;
-	if (!call || !open__judge_buffer(call, start, 1) || call->len < 2)
+	if (!call || (start != KNOWN_PATH && !open__judge_buffer(call, start, 1)) || call->len < 2)
 		return 0;
 	struct open_refusal *of = &o->refusal;
 	__u32 failing = 0, calls = o->calls;
@@ -149,6 +153,20 @@ __noinline int deny__is_certain(long start)
 	return verdict__answer(t, o->table, ~failing);
 }
 
+/* Takes the path that rules know the file by, if it is one that they name: it may be opened by another name. */
+static __always_inline bool deny__take_known(struct opening *o, struct file *file, __u64 cgroup)
+{
+	struct known_file *known = known__find(file, cgroup);
+	struct verdict_call *call = verdict__get_call();
+	if (!known || !call || known->len >= VERDICT_PATH_MAX)
+		return 0;
+	call->len = known->len;
+	__builtin_memcpy(call->path, known->path, VERDICT_PATH_MAX);
+	/* these were said of the other path */
+	o->refusal.facts.flags &= ~(FILE_DETACHED | FILE_PATH_TRUNCATED);
+	return 1;
+}
+
 /* Notes the open for the record at its end. */
 static __always_inline long deny__note(struct task_struct *task, struct opening *o, struct refused_open_key *key)
 {
@@ -163,8 +181,8 @@ static __always_inline long deny__note(struct task_struct *task, struct opening 
 	return bpf_map_update_elem(&refused_opens, key, &o->refusal, BPF_ANY);
 }
 
-static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, struct file *file,
-				       __u32 flags, __u32 calls)
+static __always_inline int deny__judge(struct task_struct *task, struct scope_entry *entry, __u64 cgroup,
+				       struct file *file, __u32 flags, __u32 calls)
 {
 	struct opening *o = deny__get_opening();
 	if (!o)
@@ -178,6 +196,8 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 		o->refusal.flags = flags;
 		long start = file__read_facts(&o->refusal.facts, file, task);
 		int answer = deny__is_certain(start);
+		if (!answer && deny__take_known(o, file, cgroup))
+			answer = deny__is_certain(KNOWN_PATH);
 		bool denies = answer && deny__is_inside();
 		if (scope__switches() != before || answer == VERDICT_REPLACED)
 			continue;
@@ -201,7 +221,8 @@ SEC("fmod_ret/security_file_open")
 int deny_open(__u64 *ctx)
 {
 	struct task_struct *task = scope__current();
-	struct scope_entry *entry = scope__find_entry(scope__cgroup_id(task));
+	__u64 cgroup = scope__cgroup_id(task);
+	struct scope_entry *entry = scope__find_entry(cgroup);
 	__u32 number = entry ? *(volatile __u32 *)&entry->table : 0;
 	struct verdict_table *t = number ? verdict__find_table(number) : NULL;
 	if (!t)
@@ -214,7 +235,7 @@ int deny_open(__u64 *ctx)
 	if (LOAD(LOAD(file, struct file, f_inode), struct inode, i_sb) !=
 	    LOAD(LOAD(file, struct file, f_path.dentry), struct dentry, d_sb))
 		return 0;
-	return deny__result(CPU_HELD(deny__judge(task, entry, file, flags, calls)));
+	return deny__result(CPU_HELD(deny__judge(task, entry, cgroup, file, flags, calls)));
 }
 
 /* GPL: required by the tracing helpers; the source may be used under either licence. */

@@ -444,6 +444,19 @@ struct image_adopt_args {
 };
 
 _Static_assert(sizeof(struct image_adopt_args) == 48 + VERDICT_PATH_MAX, "image_adopt_args");
+struct known_file_args {
+	__u64 cgroup; /* of the container */
+	__u64 ino; /* out: the file, with what follows */
+	__u32 dev; /* out: of the file system that has it */
+	__u32 generation; /* out: tells it from later files with the number; 0: the file system has none */
+	__s32 fd; /* of the caller: the file */
+	__u32 error; /* out: 1: there is no such descriptor */
+	__u32 pad;
+	__u32 len; /* bytes of its path */
+	char path[VERDICT_PATH_MAX];
+};
+
+_Static_assert(sizeof(struct known_file_args) == 40 + VERDICT_PATH_MAX, "known_file_args");
 struct given_ancestor {
 	__u32 found; /* ANCESTOR_* */
 	__u32 len; /* bytes of its path */

@@ -107,6 +107,7 @@ struct inode {
 	kuid_t i_uid;
 	kgid_t i_gid;
 	unsigned long i_ino;
+	__u32 i_generation;
 	struct super_block *i_sb;
 };
 struct timespec64 {

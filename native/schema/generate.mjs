@@ -127,6 +127,7 @@ const config = layOut(table.PROBE_CONFIG, 0);
 const verdictRun = layOut(table.VERDICT_RUN, 0);
 const givenAncestor = layOut(table.GIVEN_ANCESTOR, 0);
 const imageAdopt = layOut(table.IMAGE_ADOPT, 0);
+const knownFile = layOut(table.KNOWN_FILE, 0);
 const patternsAt = config.placed.reduce((sum, { type }) => sum + SIZES[type], 0);
 
 function cConfig() {
@@ -141,6 +142,11 @@ function cConfig() {
       '\n\tchar path[VERDICT_PATH_MAX];\n};',
     ),
     `_Static_assert(sizeof(struct image_adopt_args) == ${imageAdopt.end} + VERDICT_PATH_MAX, "image_adopt_args");`,
+    cStruct('known_file_args', [...knownFile.placed], 0, knownFile.end, withDoc).replace(
+      /\n};/,
+      '\n\tchar path[VERDICT_PATH_MAX];\n};',
+    ),
+    `_Static_assert(sizeof(struct known_file_args) == ${knownFile.end} + VERDICT_PATH_MAX, "known_file_args");`,
     cStruct('given_ancestor', [...givenAncestor.placed], 0, givenAncestor.end, withDoc).replace(
       /\n};/,
       '\n\tchar path[VERDICT_PATH_MAX];\n};',
@@ -198,6 +204,11 @@ function facadeLayout() {
       bytes: imageAdopt.end + VERDICT_PATH_MAX,
       fields: offsets(imageAdopt.placed),
       pathAt: imageAdopt.end,
+    },
+    KNOWN_FILE: {
+      bytes: knownFile.end + VERDICT_PATH_MAX,
+      fields: offsets(knownFile.placed),
+      pathAt: knownFile.end,
     },
     GIVEN_ANCESTOR: {
       bytes: ancestorBytes,

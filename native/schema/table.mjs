@@ -206,6 +206,22 @@ export const IMAGE_ADOPT = [
   ['name', 'char16', 'of the process'],
 ];
 
+/** Argument of the file_identify program, before its path: a file of a container that is to be known whatever name it is opened by. */
+export const KNOWN_FILE = [
+  ['cgroup', 'u64', 'of the container'],
+  ['ino', 'u64', 'out: the file, with what follows'],
+  ['dev', 'u32', 'out: of the file system that has it'],
+  [
+    'generation',
+    'u32',
+    'out: tells it from later files with the number; 0: the file system has none',
+  ],
+  ['fd', 's32', 'of the caller: the file'],
+  ['error', 'u32', 'out: 1: there is no such descriptor'],
+  ['pad', 'u32'],
+  ['len', 'u32', 'bytes of its path'],
+];
+
 /** A made-up ancestor after those, before its path. */
 export const GIVEN_ANCESTOR = [
   ['found', 'u32', 'ANCESTOR_*'],
