@@ -23,7 +23,7 @@ const ORDER = [
 
 // Each third-party package has its room, and no other file of src may import it. Rooms do not overlap.
 const ROOMS = {
-  'src/probe/live.ts': ['ebpf-loader-napi'],
+  'src/probe/**': ['ebpf-loader-napi'],
   'src/host/**': ['ebpf-loader-napi'],
   'src/config/**': ['yaml', 'zod'],
   'src/apps/runtimes/**': ['dockerode', 'p-queue', '@grpc/grpc-js', '@grpc/proto-loader'],

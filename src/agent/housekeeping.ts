@@ -1,4 +1,5 @@
 import type { Stages } from './stages.ts';
+import { denyingByContainer } from './verdict-group.ts';
 import { bootNs } from '../host/boot-clock.ts';
 
 const TICK_MS = 1000;
@@ -40,6 +41,7 @@ function round(stages: Stages): void {
         policies.inForceFor(resolution.container) !== undefined,
     );
   pinned.onTick(() => verdicts.status().denying.containers > 0, isSettled, entries);
+  void stages.knownFiles.onTick(denyingByContainer(verdicts.groupsInUse()));
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);
   coverage?.onTick(entries, performance.now());

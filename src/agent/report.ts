@@ -7,6 +7,7 @@ import type { AgentSnapshot } from './snapshot.ts';
 import type { PinnedDenial } from './pinned-denial.ts';
 import { unavailableOf, type Refusals } from './refusals.ts';
 import type { Responding } from './responding.ts';
+import type { KnownFiles } from './known-files.ts';
 import type { KernelVerdicts } from './verdicts.ts';
 import { isAbsent } from '../apps/absent-runtime.ts';
 import type { Apps } from '../apps/apps.ts';
@@ -64,6 +65,7 @@ export interface ReportSources {
   readonly policies: Policies;
   readonly verdicts: Pick<KernelVerdicts, 'status'>;
   readonly refusals: Refusals;
+  readonly knownFiles: Pick<KnownFiles, 'status'>;
   readonly pinned: Pick<PinnedDenial, 'status'>;
   readonly fanOut: FanOut;
   readonly streams: () => readonly LogStream[];
@@ -128,6 +130,7 @@ export class AgentReport {
         denialTest: received.denial,
         refusalsUnavailable: unavailableOf(this.#sources.refusals),
         ...this.#sources.pinned.status(),
+        knownFiles: this.#sources.knownFiles.status(),
         verdicts: this.#sources.verdicts.status(),
       },
       received: received.records,
@@ -180,7 +183,8 @@ export class AgentReport {
       filteredContainers: () => this.#sources.verdicts.status().containers,
       takenBack: () => {
         const { fallBack, lifts } = this.#sources.responding;
-        return { denialEnded: fallBack.count, lifts: lifts.status().length };
+        const { partial } = this.#sources.knownFiles.status();
+        return { denialEnded: fallBack.count, lifts: lifts.status().length, partial };
       },
       unconfirmedMatches: () => this.#sources.verdicts.status().certain.unconfirmed,
       cgroups: () => {

@@ -3,6 +3,7 @@ import type { CanaryStatus } from './canary.ts';
 import type { RuleCostStatus } from './rule-costs.ts';
 import type { ContinuityStatus } from './continuity.ts';
 import type { EvidenceCounts } from './evidence.ts';
+import type { KnownFilesStatus } from './known-files.ts';
 import type { RulesStatus } from './live-rules.ts';
 import type { VerdictsStatus } from './verdict-group.ts';
 import type { AdmissionCounters } from '../evaluation/admission.ts';
@@ -60,6 +61,8 @@ export interface AgentSnapshot {
       /** Why a lift of one app or rule would not work then. */
       readonly notRecorded: string | undefined;
     };
+    /** Files that rules name which deny opens: these are refused by any name. */
+    readonly knownFiles: KnownFilesStatus;
     /** Containers whose opens are filtered in the kernel if no rule can match. */
     readonly verdicts: VerdictsStatus;
   };

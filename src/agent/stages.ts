@@ -5,7 +5,9 @@ import type { CanaryCgroups } from './canary-container.ts';
 import type { Continuity } from './continuity.ts';
 import { CoverageLines } from './coverage-lines.ts';
 import { CutReports } from './cuts.ts';
+import { deniedAmong } from './denied-among.ts';
 import { filesOf, Insides } from '../container-files/insides.ts';
+import { KnownFiles } from './known-files.ts';
 import { LiveRules, type FirstRules } from './live-rules.ts';
 import type { AgentOptions } from './options.ts';
 import { Outgoing } from './outgoing.ts';
@@ -26,13 +28,13 @@ import { UnwatchedContainers } from './unwatched.ts';
 import { Apps } from '../apps/apps.ts';
 import type { AppsConfig } from '../apps/configured-runtimes.ts';
 import type { Container } from '../apps/identity.ts';
-import type { LoadedRule } from '../rules/rule-set.ts';
 import { DomainNames } from '../context/domain-names.ts';
 import { ProcFs } from '../context/proc-reader.ts';
 import { ProcUsage } from '../context/process-usage.ts';
 import { ProcessTree } from '../context/process-tree.ts';
 import { Attachment } from '../plan/attachment.ts';
 import { bootNs, SystemBootClock } from '../host/boot-clock.ts';
+import { containerRootReader } from '../host/root-reader.ts';
 import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import type { Policies } from '../policy/policies.ts';
 import type { PolicyPins } from '../container-files/policy-pins.ts';
@@ -91,6 +93,7 @@ export class Stages {
   readonly evaluation: Evaluation;
   readonly verdicts: KernelVerdicts;
   readonly refusals: Refusals;
+  readonly knownFiles: KnownFiles;
   readonly pinned: PinnedDenial;
   readonly rules: LiveRules;
   readonly relief: Relief;
@@ -158,11 +161,19 @@ export class Stages {
       logger,
       canRefuse: (call) => this.refusals[call].isAvailable(),
       inForceFor: (container) => this.policies.inForceFor(container),
-      deniedAmong: (rules, container, own) => this.#deniedAmong(rules, container, own),
+      deniedAmong: deniedAmong(this),
       deniedBeforeIdentity: (rules) => this.responding.deniedBeforeIdentity(rules),
       enabled: config.probe.kernelVerdicts,
     });
     const { probe, verdicts } = this;
+    this.knownFiles = new KnownFiles({
+      probe,
+      reader: containerRootReader,
+      processOf: (cgroupId) => this.apps.firstProcessOf(cgroupId),
+      canRefuse: () => this.refusals.file.isAvailable(),
+      logger,
+      nowMs,
+    });
     const say = (line: Detection): void => this.outgoing.say(line);
     this.pinned = PinnedDenial.of(config, { probe, verdicts, logger, say, nowMs });
     release.defer(() => this.pinned.end(this.verdicts));
@@ -269,23 +280,6 @@ export class Stages {
     this.verdicts.follow(entries);
   }
 
-  #deniedAmong(
-    rules: readonly LoadedRule[],
-    container: Container,
-    own: readonly LoadedRule[],
-  ): readonly LoadedRule[] {
-    const { policies, responding } = this;
-    // A refused policy may ask for exceptions.
-    if (policies.stateOf(container) === 'refused') return [];
-    const policy = policies.inForceFor(container);
-    if (policy === undefined || policy === 'none' || policy.summary.denying.length === 0)
-      return responding.deniedAmong(rules, container, []);
-    // Nobody evaluates them while they are paused.
-    const evaluated = policies.arePaused(container) === true ? [] : own;
-    const asking = [...rules, ...evaluated].filter(({ name }) => policy.denies(name));
-    return responding.deniedAmong(rules, container, asking);
-  }
-
   #makeEvaluation(): Evaluation {
     const { options, first } = this.#parts;
     const { config, logger } = options;
@@ -351,6 +345,7 @@ export class Stages {
       tree: this.tree,
       verdicts: this.verdicts,
       refusals: this.refusals,
+      knownFiles: this.knownFiles,
       pinned: this.pinned,
       evaluation: this.evaluation,
       responding: this.responding,

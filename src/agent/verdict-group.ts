@@ -143,6 +143,17 @@ export function deniesBy(groups: Iterable<Group>, number: number | undefined): n
   return 0;
 }
 
+/** By container, the rules by which the kernel denies there. */
+export const denyingByContainer = (
+  groups: Iterable<Group>,
+): ReadonlyMap<number, readonly LoadedRule[]> =>
+  new Map(
+    [...groups].flatMap(({ number, denied, denies, entries }) => {
+      const rules = number === NONE ? [] : denied.filter(({ name }) => denies.includes(name));
+      return entries.map(({ cgroupId }) => [cgroupId, rules] as const);
+    }),
+  );
+
 /** Number of containers whose table is not of this change of the rules, or not yet for what is known of them now. */
 export function waitingFor(turn: number, groups: Iterable<Group>): number {
   let waiting = 0;

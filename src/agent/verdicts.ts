@@ -175,23 +175,23 @@ export class KernelVerdicts {
 
   status(): VerdictsStatus {
     const [containers, tables] = [this.#tables.told.size, this.#numbers.inUse];
-    const waiting = waitingFor(this.#turn, this.#inUse());
-    const denying = this.#denials.status(this.#inUse());
+    const waiting = waitingFor(this.#turn, this.groupsInUse());
+    const denying = this.#denials.status(this.groupsInUse());
     return { containers, tables, waiting, certain: this.certain.counts(), denying };
   }
 
   /** By which rules something is denied, and where, as the kernel has it. */
   denied(): DeniedRecord {
-    return deniedRecord(this.#numbers.denying(), this.#inUse(), this.#tables.told);
+    return deniedRecord(this.#numbers.denying(), this.groupsInUse(), this.#tables.told);
   }
 
   /** Number of rules by which the kernel denies in the container of this cgroup. */
   deniesIn(cgroupId: number): number {
-    return deniesBy(this.#inUse(), this.#tables.told.get(cgroupId));
+    return deniesBy(this.groupsInUse(), this.#tables.told.get(cgroupId));
   }
 
   /** Once a table could not be set in the kernel, all are suspended. */
-  #inUse(): Iterable<Group> {
+  groupsInUse(): Iterable<Group> {
     return this.#stopped ? [] : this.#groups.all();
   }
 

@@ -1,7 +1,6 @@
 import { notWatchedFor } from '../agent/ceilings.ts';
 import { isGood } from '../agent/canary-run.ts';
 import type { CertainCounts } from '../agent/certain-matches.ts';
-import { keptText } from '../agent/pinned-denial.ts';
 import type { AgentSnapshot } from '../agent/snapshot.ts';
 import type { VerdictsStatus } from '../agent/verdict-group.ts';
 import { isAbsent } from '../apps/absent-runtime.ts';
@@ -14,6 +13,7 @@ import { clock } from './clock.ts';
 import { columns } from './columns.ts';
 import { liftText } from './lift.ts';
 import type { Io } from './io.ts';
+import { deniedLines } from './status-denied.ts';
 import { costsAsJson, costsAsText } from './status-rules.ts';
 import { hasTroubles, isLong } from './status-troubles.ts';
 
@@ -312,84 +312,4 @@ function certainText({ confirmed, unconfirmed }: CertainCounts): string {
   if (confirmed + unconfirmed === 0) return '';
   const text = `; certain of a match ${confirmed + unconfirmed} times`;
   return unconfirmed === 0 ? text : `${text}, WRONGLY ${unconfirmed}: see the agent's log`;
-}
-
-/** What cannot be refused here, and what is done instead. */
-const UNREFUSED = [
-  ['connection', 'CONNECTIONS ARE', 'their processes are killed after they have connected'],
-  [
-    'unix',
-    'CONNECTIONS TO UNIX SOCKETS ARE',
-    'their processes are killed after they have connected',
-  ],
-  ['file', 'OPENS AND CHANGES OF FILES ARE', 'their processes are killed afterwards'],
-  ['call', 'MOUNTS, MODULES AND OTHER CALLS ARE', 'their processes are killed afterwards'],
-  ['cgroup', 'BINDS AND DEVICE NODES ARE', 'processes that make them are killed afterwards'],
-  ['memory', 'EXECUTABLE MEMORY IS', 'processes that make it are killed afterwards'],
-  ['namespace', 'USER NAMESPACES ARE', 'processes that make one are killed afterwards'],
-] as const;
-
-function deniedLines({
-  verdicts,
-  deniedDropped,
-  denialEnded,
-  denialTest,
-  refusalsUnavailable = {},
-  pinned,
-}: AgentSnapshot['kernel']): string[] {
-  const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
-  const named = (names: readonly string[]): string =>
-    names.map((name) => JSON.stringify(name)).join(', ');
-  const lines: string[] = [];
-  if (containers > 0)
-    lines.push(
-      `denied before the effect, in ${containers} containers: what matches ${named(rules)}`,
-    );
-  if (denialTest !== undefined && denialTest.program !== 'denied')
-    lines.push(
-      `DENIAL NOT PROVEN on this host, programs may only be killed after the effect (${denialTest.program}): run varvel doctor`,
-    );
-  for (const [call, what] of [
-    ['connection', 'connections'],
-    ['file', 'opens and changes of files'],
-    ['call', 'mounts, modules and other calls'],
-  ] as const)
-    if (denialTest?.[call] === 'not tried')
-      lines.push(`it was not tried whether ${what} are refused on this host: run varvel doctor`);
-  for (const [call, what, otherwise] of UNREFUSED) {
-    const why = refusalsUnavailable[call];
-    if (why !== undefined)
-      lines.push(`${what} NOT REFUSED on this host, ${otherwise} (${why}): run varvel doctor`);
-  }
-  if (afterEffect.length > 0)
-    lines.push(
-      `NOT DENIED, but killed after the effect (or only reported, by "guarantee"): what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
-    );
-  if (inVain > 0) {
-    const now =
-      givenUp.length > 0
-        ? `. Until rules are loaded again nothing is denied by ${named(givenUp)}`
-        : '';
-    lines.push(
-      `DENIED WRONGLY: ${inVain} programs, connections or calls on files that no rule matches, please report it${now}`,
-    );
-  }
-  for (const { app, why } of denialEnded)
-    lines.push(
-      `DENIAL IS OFF for ${app === undefined ? 'containers without an app' : `app ${app}`}: ${why}. Reload the rules (SIGHUP) to turn it on again`,
-    );
-  if (pinned !== undefined)
-    lines.push(
-      pinned.unavailable === undefined
-        ? `what is denied stays denied without the agent, ${keptText(pinned.keepMs)} (probe.deny_without_agent)`
-        : `DENIAL ENDS IF THE AGENT ENDS (${pinned.unavailable})`,
-      ...(pinned.notRecorded === undefined
-        ? []
-        : [`WITHOUT THE AGENT ONLY ALL OF IT CAN BE LIFTED (state_dir: ${pinned.notRecorded})`]),
-    );
-  if (deniedDropped > 0)
-    lines.push(
-      `DENIED WITHOUT A LINE: ${deniedDropped} programs, connections or calls on files, whose records were lost`,
-    );
-  return lines;
 }

@@ -33,10 +33,10 @@ export interface ContainerRootReader {
    */
   readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined;
   /**
-   * Opens a regular file below the root of a process for reading; symlinks resolve inside it, mount points are not crossed. The caller
-   * closes it. Throws an Error with a `code`.
+   * Opens a regular file below the root of a process for reading; symlinks resolve inside it, or are refused, mount points are not
+   * crossed. The caller closes it. Throws an Error with a `code`; EINVAL: it is no regular file.
    */
-  openFile(pid: number, path: string): number;
+  openFile(pid: number, path: string, options?: { readonly symlinks?: boolean }): number;
   /** At most `max` names in a directory, reached the same way; none when there is no such directory. */
   namesIn(pid: number, path: string, max: number): readonly string[];
   /**

@@ -37,7 +37,8 @@ export const containerRootReader: ContainerRootReader = {
       return refusalOf(root, path, error as LoaderError);
     }
   },
-  openFile: (pid, path) => openInRoot(`/proc/${pid}/root`, path, { symlinks: true }),
+  openFile: (pid, path, { symlinks = true } = {}) =>
+    openInRoot(`/proc/${pid}/root`, path, { symlinks }),
   namesIn(pid: number, path: string, max: number): readonly string[] {
     try {
       return withDescriptor(openInRoot(`/proc/${pid}/root`, path, { directory: true }), (fd) =>

@@ -90,6 +90,8 @@ export type TakenBackSource = () => {
   readonly denialEnded: number;
   /** Lifts by the operator that are in force. */
   readonly lifts: number;
+  /** Containers in which some files that rules name are known by path alone. */
+  readonly partial: number;
 };
 
 /** Responses that are not enforced although the configuration says so. */
@@ -109,6 +111,14 @@ export function takenBackMetrics(registers: Registry[], source: TakenBackSource)
     registers,
     collect() {
       this.set(source().lifts);
+    },
+  });
+  new Gauge({
+    name: 'varvel_known_files_partial_containers',
+    help: 'Containers in which rules that deny name more files than are known by their inodes: another name gets around them.',
+    registers,
+    collect() {
+      this.set(source().partial);
     },
   });
 }

@@ -1,7 +1,8 @@
 import { realpathSync, rmdirSync, statSync } from 'node:fs';
 import { makeOwnCgroup } from '../apps/own-cgroup.ts';
 import type { KernelEvent } from '../events/event.ts';
-import { loaderAddon, runAsContainer, type LiveProbe } from '../probe/live.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import { loaderAddon, runAsContainer } from '../probe/trials.ts';
 import { levelOf } from '../probe/scope.ts';
 import { loadRules } from '../rules/loader/load.ts';
 import { atOnce } from '../shared/turns.ts';

@@ -1,7 +1,8 @@
 import { rmdirSync, statSync } from 'node:fs';
 import { makeOwnCgroup } from '../apps/own-cgroup.ts';
 import type { KernelEvent } from '../events/event.ts';
-import { runSelfTestChild, type LiveProbe } from '../probe/live.ts';
+import type { LiveProbe } from '../probe/live.ts';
+import { runSelfTestChild } from '../probe/trials.ts';
 import { levelOf } from '../probe/scope.ts';
 
 /** A file that every Linux has and that is not opened by the test's own exec. */

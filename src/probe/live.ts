@@ -1,10 +1,7 @@
 import {
   Probe,
-  addonPath,
   type CallGroup,
   levelMax,
-  runFirstProcess,
-  selfTest,
   wireVersion,
   type LoaderError,
   type LoaderKnownProcess,
@@ -288,6 +285,17 @@ export class LiveProbe {
     this.#probe.allowFiles();
   }
 
+  /** See the loader's `knowFile`: opens in the container are also judged by this path. Throws UserError if the kernel refuses. */
+  knowFile(cgroupId: number, fd: number, path: string): string {
+    return explained('know a file by its inode', () =>
+      this.#probe.knowFile(cgroupId, fd, Buffer.from(path)),
+    );
+  }
+
+  forgetFile(key: string): void {
+    explained('forget a file', () => this.#probe.forgetFile(key));
+  }
+
   /** The same of calls that are refused by who makes them (CALL_WAYS). Loads what does so when first called, in some 0.5 s. */
   denyCalls(group: CallGroup, directory?: string): void {
     refusing(group, () => this.#probe.denyCalls(group, directory));
@@ -375,25 +383,4 @@ export class LiveProbe {
   close(): void {
     this.#probe.close();
   }
-}
-
-/**
- * Runs a child that enters the cgroup directory, opens the file `sentinel`, connects a UDP socket to 127.0.0.1:9 (nothing is
- * sent) and execs /bin/true. Blocks a few ms; returns its pid. Throws UserError if it cannot.
- */
-export function runSelfTestChild(cgroupDirectory: string, sentinel: string): number {
-  return explained('run the self-test', () => selfTest(cgroupDirectory, sentinel));
-}
-
-/** The path of the loader's addon, for such a script. */
-export const loaderAddon = addonPath;
-
-/**
- * Runs a script by Node.js as the first process of a container would run: in the cgroup directory, and in namespaces of its own. Blocks
- * some 100 ms; returns its exit code, at most 200. Throws UserError if it cannot be run, or was killed.
- */
-export function runAsContainer(cgroupDirectory: string, script: string): number {
-  return explained('run a process as a container does', () =>
-    runFirstProcess(cgroupDirectory, process.execPath, script),
-  );
 }

@@ -40,6 +40,8 @@ for (const kind of ['v2', 'v1-pids'] as const)
       for (const name of ['secret-dir', 'elsewhere']) mkdirSync(at(name));
       // What open-races.c knows a secret by.
       for (const name of ['secret', 'secret-dir/key']) writeFileSync(at(name), 'S');
+      // As the agent does, which finds the files that rules name.
+      for (const name of ['secret', 'secret-dir/key']) if (why === undefined) own.know(name);
       for (const name of ['free', 'cover']) writeFileSync(at(name), 'D');
       symlinkSync('secret', at('link'));
     });

@@ -1,7 +1,15 @@
 // Tries to get around a denial, each made in a container where it is denied, in one beside it, and outside of all.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { LoaderError } from 'ebpf-loader-napi';
@@ -256,6 +264,13 @@ export class Bypass {
     this.#rules = new RuleEngine(ruleSet);
     this.#table = bytes;
     this.probe.probe.setVerdicts(TABLE, bytes);
+  }
+
+  /** The file is known by its inode, where something is denied. */
+  know(name: string): void {
+    const fd = openSync(this.at(name), 'r');
+    this.probe.probe.knowFile(this.#cgroups.denied.id, fd, Buffer.from(this.at(name)));
+    closeSync(fd);
   }
 
   /** Replaces the table as fast as it can, as an agent does at a reload. */

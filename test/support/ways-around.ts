@@ -47,8 +47,18 @@ const PATHS = {
   'directory kept beyond a chroot': REFUSED,
 } as const;
 
+/** What leads to a file that is known by its inode. */
+const KNOWN_FILES = {
+  'bind mount': REFUSED,
+  chroot: REFUSED,
+  'copy of the mounts (open_tree)': REFUSED,
+  'parent directory under another name': REFUSED,
+  'hard link in another directory': REFUSED,
+} as const;
+
 export const OPEN_WAYS = {
   ...PATHS,
+  ...KNOWN_FILES,
   ...PLACES,
   'session from outside (docker exec)': REFUSED,
   '/proc/self/fd': REFUSED,
@@ -58,7 +68,7 @@ export const OPEN_WAYS = {
   'io_uring, by a worker': REFUSED,
   'io_uring, by a thread of the kernel': REFUSED,
   'int 0x80': REFUSED,
-  'hard link in another directory': reported('Link made to a sensitive file'),
+  // No rule about opens is about it.
   open_by_handle_at: reported('File opened by its handle'),
 } as const satisfies Readonly<Record<string, Outcome>>;
 

@@ -1,6 +1,7 @@
 // Files that are not opened: with real processes in real containers. Here, and not in e2e, since it needs a kernel that lets programs
 // change what its functions return.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
@@ -33,7 +34,7 @@ const RULES = `
 - rule: ${RULE}
   desc: A test's own.
   condition: >
-    evt.type in (open, openat, openat2) and fd.name = /etc/key.pem
+    evt.type in (open, openat, openat2) and fd.name in (/etc/key.pem, /srv/image.pem)
     and evt.is_open_read = true and not proc.name in (busybox-server)
   output: file=%fd.name result=%evt.res command=%proc.cmdline
   priority: ERROR
@@ -51,13 +52,16 @@ test('the key of an app is read by its own program alone, however others name it
     rules: { 'own.yaml': RULES },
     config: [ENTRY],
   });
+  // A file of the image is in a lower layer of overlayfs. A link to it has it copied up.
+  const image = await imageMadeBy(engine, 'key', 'mkdir /srv; echo key > /srv/image.pem');
   const runApp = (name: string): Promise<Docker.Container> =>
     runContainer(
       engine,
       'echo key > /etc/key.pem; ln -s key.pem /etc/link; cp /bin/busybox /bin/busybox-server; exec sleep 600',
-      { labels: { 'varvel.enable': 'true', 'varvel.app': name } },
+      { image, labels: { 'varvel.enable': 'true', 'varvel.app': name } },
     );
   const [shop, blog] = [await runApp('shop'), await runApp('blog')];
+
   try {
     await until(
       'it is denied in one of two',
@@ -70,17 +74,34 @@ test('the key of an app is read by its own program alone, however others name it
     const { denialTest, refusalsUnavailable } = (await agent.snapshot()).kernel;
     assert.deepEqual([denialTest?.program, denialTest?.file], ['denied', 'denied']);
     assert.deepEqual(refusalsUnavailable, {});
+    await until(
+      'both files are known',
+      async () => (await agent.snapshot()).kernel.knownFiles.files === 2,
+      WAIT_MS,
+    );
+    const others = 'ln /etc/key.pem /tmp/key; ln /srv/image.pem /tmp/image; cp /bin/busybox /etc/';
+    assert.equal(await execInContainer(shop, others), 0);
+    // Inodes that nobody uses are forgotten, and read again.
+    writeFileSync('/proc/sys/vm/drop_caches', '2');
     const commands = [
-      '/etc/key.pem',
-      '/etc/link',
-      '/etc/../etc/key.pem',
-      '/proc/self/root/etc/key.pem',
-    ];
-    for (const path of commands)
-      assert.equal(await execInContainer(shop, REFUSED(`cat ${path}`)), 0, path);
-    // Its own program, another app, and to write.
+      ['cat /etc/key.pem', '/etc/key.pem'],
+      ['cat /etc/link', '/etc/key.pem'],
+      ['cat /etc/../etc/key.pem', '/etc/key.pem'],
+      ['cat /proc/self/root/etc/key.pem', '/etc/key.pem'],
+      ['cat /tmp/key', '/etc/key.pem'],
+      ['cat /srv/image.pem', '/srv/image.pem'],
+      ['cat /tmp/image', '/srv/image.pem'],
+      ['chroot /etc /busybox cat /key.pem', '/etc/key.pem'],
+    ] as const;
+    for (const [command] of commands)
+      assert.equal(await execInContainer(shop, REFUSED(command)), 0, command);
+    // Its own program, another app, another file by a second name, and to write.
     assert.equal(await execInContainer(shop, '/bin/busybox-server cat /etc/key.pem'), 0);
-    assert.equal(await execInContainer(blog, 'cat /etc/key.pem'), 0);
+    assert.equal(
+      await execInContainer(blog, 'ln /etc/key.pem /tmp/key; cat /tmp/key /etc/key.pem'),
+      0,
+    );
+    assert.equal(await execInContainer(shop, 'ln /etc/busybox /tmp/busybox; cat /tmp/busybox'), 0);
     assert.equal(await execInContainer(shop, 'echo more >> /etc/key.pem'), 0);
     const lines = await until(
       'each is told',
@@ -95,7 +116,7 @@ test('the key of an app is read by its own program alone, however others name it
       assert.match(
         output,
         new RegExp(
-          `file=/etc/key.pem result=EPERM command=\\S+ ${commands[at]} .*\\| file not opened \\(EPERM\\)$`,
+          `file=${commands[at]?.[1]} result=EPERM command=(?:busybox )?cat ${commands[at]?.[0].split(' ').at(-1)} .*\\| file not opened \\(EPERM\\)$`,
         ),
       );
       assert.deepEqual(

@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  fstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { beforeEach, test } from 'node:test';
+import { openInRoot } from 'ebpf-loader-napi';
+import { FILES_MAX, KnownFiles } from '../../../src/agent/known-files.ts';
+import { LOOKS_MAX, NAMES_MAX } from '../../../src/agent/named-files.ts';
+import type { LoadedRule } from '../../../src/rules/rule-set.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { ruleFiles, ruleSetOf } from '../../support/rules-load.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const CGROUP = 7;
+const PID = 70;
+
+const denying = (...conditions: string[]): readonly LoadedRule[] =>
+  ruleSetOf(ruleFiles(conditions.map((one) => `evt.type = openat and ${one}`))).rules;
+
+/** A container's root, and what the kernel was told. */
+let root: string;
+let known: Map<string, string>;
+let nowMs: number;
+let warnings: number;
+let canRefuse: boolean;
+let room: number;
+let pid: number | undefined;
+let files: KnownFiles;
+
+beforeEach(() => {
+  root = temporaryFolder('varvel-known-files-');
+  known = new Map();
+  nowMs = 0;
+  warnings = 0;
+  canRefuse = true;
+  room = Infinity;
+  pid = PID;
+  files = new KnownFiles({
+    probe: {
+      knowFile(cgroupId, fd, path) {
+        if (known.size >= room) throw new Error('E2BIG');
+        const key = `${cgroupId} ${fstatSync(fd).ino}`;
+        known.set(key, path);
+        return key;
+      },
+      forgetFile(key) {
+        assert.ok(known.delete(key), `${key} was known`);
+      },
+    },
+    reader: {
+      openFile: (_pid, path, options) => openInRoot(root, path, options),
+      namesIn(_pid, path, max) {
+        try {
+          return readdirSync(join(root, path)).sort().slice(0, max);
+        } catch {
+          return [];
+        }
+      },
+      hasContainerRoot: (pid) => pid === PID,
+    },
+    processOf: () => pid,
+    canRefuse: () => canRefuse,
+    logger: { ...SILENT_LOGGER, warn: () => warnings++ },
+    nowMs: () => nowMs,
+  });
+});
+
+function write(...paths: string[]): void {
+  for (const path of paths) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), path);
+  }
+}
+const numbered = (count: number, folder: string): string[] =>
+  Array.from({ length: count }, (_, at) => `${folder}/${String(at).padStart(4, '0')}`);
+const look = (rules: readonly LoadedRule[]): Promise<void> =>
+  files.onTick(new Map([[CGROUP, rules]]));
+const paths = (): string[] => [...known.values()].sort();
+
+test('files that rules name are known, and no others', async () => {
+  write('/etc/shadow', '/etc/passwd', '/secrets/a', '/secrets/deep/b', '/home/one/.ssh/id_rsa');
+  write('/home/one/.ssh/config', '/srv/x');
+  await look(
+    denying(
+      'fd.name in (/etc/shadow, /etc/gone)',
+      'fd.name startswith /secrets/',
+      'fd.name glob "/home/*/.ssh/id_*"',
+      'fd.directory = /srv',
+    ),
+  );
+  assert.deepEqual(paths(), [
+    '/etc/shadow',
+    '/home/one/.ssh/id_rsa',
+    '/secrets/a',
+    '/secrets/deep/b',
+    '/srv/x',
+  ]);
+  assert.deepEqual(files.status(), { files: 5, partial: 0 });
+});
+
+test('a rule that denies no opens names no files', async () => {
+  write('/etc/shadow');
+  const { rules } = ruleSetOf(ruleFiles(['evt.type = unlink and fs.path.name = /etc/shadow']));
+  await look(rules);
+  assert.deepEqual(paths(), []);
+});
+
+test('links, devices and pipes are not opened', async () => {
+  write('/etc/real');
+  symlinkSync('real', join(root, 'etc/link'));
+  symlinkSync('etc', join(root, 'other'));
+  assert.equal(spawnSync('mkfifo', [join(root, 'etc/pipe')]).status, 0);
+  await look(denying('fd.name in (/etc/link, /other/real, /etc/pipe)', 'fd.name pmatch (/etc)'));
+  assert.deepEqual(paths(), ['/etc/real']);
+});
+
+test('a file that comes later is known a minute after, and one that is moved stays known', async () => {
+  const rules = denying('fd.name startswith /secrets/');
+  write('/secrets/a');
+  await look(rules);
+  renameSync(join(root, 'secrets'), join(root, 'elsewhere'));
+  write('/secrets/b');
+  await look(rules);
+  assert.deepEqual(paths(), ['/secrets/a']);
+  nowMs = 60_000;
+  await look(rules);
+  assert.deepEqual(paths(), ['/secrets/a', '/secrets/b']);
+});
+
+test('other rules are looked for at once', async () => {
+  write('/a', '/b');
+  await look(denying('fd.name = /a'));
+  await look(denying('fd.name = /b'));
+  assert.deepEqual(paths(), ['/a', '/b']);
+});
+
+test('where nothing is denied any more, nothing is known', async () => {
+  write('/a');
+  await look(denying('fd.name = /a'));
+  await look([]);
+  assert.deepEqual(paths(), []);
+  await look(denying('fd.name = /a'));
+  await files.onTick(new Map());
+  assert.deepEqual(paths(), []);
+  assert.deepEqual(files.status(), { files: 0, partial: 0 });
+});
+
+test('a container that ends while it is looked through leaves nothing', async () => {
+  write(...numbered(NAMES_MAX, '/d'));
+  const looking = look(denying('fd.name startswith /d/'));
+  await files.onTick(new Map());
+  await looking;
+  assert.deepEqual(paths(), []);
+});
+
+test('what cannot be refused is not looked for', async () => {
+  write('/a');
+  canRefuse = false;
+  await look(denying('fd.name = /a'));
+  assert.deepEqual(paths(), []);
+});
+
+test('a container that is not there yet is looked through as soon as it is', async () => {
+  write('/a');
+  pid = undefined;
+  await look(denying('fd.name = /a'));
+  // Of a runtime that sets it up.
+  pid = PID + 1;
+  nowMs = 1000;
+  await look(denying('fd.name = /a'));
+  assert.deepEqual(paths(), []);
+  pid = PID;
+  nowMs = 2000;
+  await look(denying('fd.name = /a'));
+  assert.deepEqual(paths(), ['/a']);
+});
+
+test('directories with too many names are left out, which is said once', async () => {
+  write(...numbered(NAMES_MAX + 1, '/many'), ...numbered(NAMES_MAX, '/some'));
+  const rules = denying('fd.name startswith /many/', 'fd.name startswith /some/');
+  await look(rules);
+  assert.deepEqual(paths(), numbered(NAMES_MAX, '/some'));
+  assert.deepEqual(files.status(), { files: NAMES_MAX, partial: 1 });
+  nowMs = 60_000;
+  await look(rules);
+  assert.equal(warnings, 1);
+});
+
+test('one name of a large directory is found', async () => {
+  write(...numbered(1000, '/many'));
+  await look(denying('fd.name glob "/many/000*"'));
+  assert.deepEqual(paths(), numbered(10, '/many'));
+});
+
+test('at most so many files of a container are known: those that were seen last', async () => {
+  const folders = numbered(6, '/d');
+  write(...folders.flatMap((folder) => numbered(NAMES_MAX, folder)));
+  const rules = denying('fd.name startswith /d/');
+  await look(rules);
+  assert.equal(known.size, FILES_MAX);
+  assert.deepEqual(files.status(), { files: FILES_MAX, partial: 1 });
+  for (const folder of folders.slice(0, 5)) rmSync(join(root, folder), { recursive: true });
+  nowMs = 60_000;
+  await look(rules);
+  assert.equal(known.size, FILES_MAX);
+  assert.deepEqual(paths().slice(-NAMES_MAX), numbered(NAMES_MAX, '/d/0005'));
+});
+
+test('a search is bounded, however deep and wide a tree is', async () => {
+  const deep = `/d${'/x'.repeat(20)}`;
+  write(`${deep}/a`, '/d/b');
+  await look(denying('fd.name startswith /d/'));
+  assert.deepEqual(paths(), ['/d/b']);
+  assert.equal(files.status().partial, 1);
+  for (const one of numbered(NAMES_MAX, '/w'))
+    for (const two of numbered(NAMES_MAX, one)) mkdirSync(join(root, two), { recursive: true });
+  assert.ok(NAMES_MAX ** 2 > LOOKS_MAX);
+  write('/z');
+  await look(denying('fd.name startswith /w/', 'fd.name = /z'));
+  assert.deepEqual(paths(), ['/d/b']);
+});
+
+test('if the kernel has no more room, the rest is known by path alone', async () => {
+  write('/a', '/b');
+  room = 1;
+  await look(denying('fd.name in (/a, /b)'));
+  assert.equal(known.size, 1);
+  assert.deepEqual(files.status(), { files: 1, partial: 1 });
+  assert.equal(warnings, 1);
+});
+
+test('a path that the kernel never judges is left out', async () => {
+  const long = `/d/${'x'.repeat(200)}/${'y'.repeat(60)}`;
+  write(long, '/d/a');
+  await look(denying('fd.name startswith /d/'));
+  assert.deepEqual(paths(), ['/d/a']);
+});
