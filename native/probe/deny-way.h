@@ -107,10 +107,14 @@ static __always_inline bool deny__take_way(struct changing *ch, __u32 nr, __u32 
 	return 1;
 }
 
-/* That it is a connection to this unix socket. False if the socket is bound to no whole path. */
+/* That it is a connection to this unix socket. False if no rule denies any, or the socket is bound to no whole path. */
 static __always_inline bool deny__take_peer(struct changing *ch, struct sock *peer)
 {
 	struct verdict_call *call = verdict__get_call();
+	struct verdict_table *t = verdict__find_table(ch->table);
+	/* one that was replaced is asked for again */
+	if (t && !verdict__denying(t, VERDICT_FIRST_CONNECT + CONNECT_UNIX))
+		return 0;
 	if (!call || !connect__end_name(call, socket__store_unix_path(call->path, peer)))
 		return 0;
 	ch->refusal.event = EVENT_CONNECT;

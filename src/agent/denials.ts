@@ -1,7 +1,7 @@
 import type { Container } from '../apps/identity.ts';
 import type { KernelEvent } from '../events/event.ts';
 import { asksForAncestors } from '../plan/verdicts/ancestor-tests.ts';
-import { isDeniable, isFileCall, type Kinds } from '../plan/verdicts/call-kinds.ts';
+import { isDeniable, isFileCall } from '../plan/verdicts/call-kinds.ts';
 import type { Checked } from '../rules/compile/checked.ts';
 import type { LoadedRule, RuleSet } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -9,7 +9,7 @@ import { RecentMap } from '../shared/recent-map.ts';
 import { appOf } from '../responses/limits.ts';
 import type { RefusedCall } from '../responses/response.ts';
 import type { OwnRulesAsked } from '../evaluation/app-rules.ts';
-import { byCgroup, knownDeniedKindsOf, refusingOf } from './refused-kinds.ts';
+import { knownDeniedKindsOf, refusingOf, waysToRefuse } from './refused-kinds.ts';
 import type { Member } from './verdict-group.ts';
 import { NONE } from './verdict-numbers.ts';
 
@@ -136,19 +136,13 @@ export class Denials {
     // Of two paths the kernel may be certain by either, which these kinds do not tell.
     if ([...rule.events].some(isFileCall)) by.add('file');
     if (by.size === 0) return [...rule.events].some(isDeniable);
-    const can = [...by].map(
-      (call) =>
-        call === 'program' ||
-        (call === 'call' ? this.#canRefuseSome(kinds) : this.#canRefuse(call)),
-    );
+    // All are asked.
+    const can = [...by].map((sort) => {
+      if (sort === 'program') return true;
+      const { all, some } = waysToRefuse(sort, kinds);
+      return [...all, ...some].some(this.#canRefuse);
+    });
     return can.includes(true);
-  }
-
-  /** Of calls by who makes them, hooks of cgroup v2 refuse some, also where the others cannot be refused. */
-  #canRefuseSome(kinds: Kinds): boolean {
-    const part = byCgroup(kinds);
-    if (part === 'all') return this.#canRefuse('cgroup') || this.#canRefuse('call');
-    return this.#canRefuse('call') || (part === 'some' && this.#canRefuse('cgroup'));
   }
 
   /** Rules are loaded again: apps' own rules are others. */

@@ -7,7 +7,7 @@ import { fitsAll } from '../rules/loader/selection.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import { isDrillRule } from '../shared/drill.ts';
 import { UserError } from '../shared/user-error.ts';
-import { byCgroup, knownDeniedKindsOf, refusingOf } from './refused-kinds.ts';
+import { knownDeniedKindsOf, refusingOf, waysToRefuse } from './refused-kinds.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReceivedRecords } from './report.ts';
 
@@ -66,11 +66,9 @@ function whyNotDeniedBy(rule: LoadedRule, event: string, whyNot: WhyNotDenied): 
   const kinds = knownDeniedKindsOf(rule) & kindsOfEvent(event);
   if (kinds === NO_KINDS)
     return 'the kernel cannot be certain that the rule matches (varvel explain says why)';
-  const whyNotOne = (call: ReturnType<typeof refusingOf>[number]): string | undefined =>
-    call === 'call' && byCgroup(kinds) === 'all' && whyNot('cgroup') === undefined
-      ? undefined
-      : whyNot(call);
-  return refusingOf(kinds)
-    .map(whyNotOne)
-    .find((why) => why !== undefined);
+  for (const sort of refusingOf(kinds)) {
+    const whys = (sort === 'program' ? [sort] : waysToRefuse(sort, kinds).all).map(whyNot);
+    if (!whys.includes(undefined)) return whys.at(-1);
+  }
+  return undefined;
 }

@@ -30,11 +30,18 @@ const ALL = Object.keys(KINDS) as Refusing[];
 export const refusingOf = (kinds: Kinds): readonly Refusing[] =>
   ALL.filter((call) => (kinds & KINDS[call]) !== NO_KINDS);
 
-/** What of `call` among these kinds hooks of cgroup v2 can refuse. */
-export function byCgroup(kinds: Kinds): 'all' | 'some' | 'none' {
-  const ofCall = kinds & KINDS.call;
-  if ((ofCall & (DEVICE_WAYS | BIND_WAYS)) === NO_KINDS) return 'none';
-  return (ofCall & ~DEVICE_WAYS) === NO_KINDS ? 'all' : 'some';
+/** What refuses each call of these kinds that is of this sort, the cheapest first; and what refuses some of them. */
+export function waysToRefuse(
+  sort: Exclude<Refusing, 'program'>,
+  kinds: Kinds,
+): { readonly all: readonly RefusedCall[]; readonly some: readonly RefusedCall[] } {
+  const ofSort = kinds & KINDS[sort];
+  // Of a bind it sees those to IP addresses.
+  const byCgroup = sort === 'call' && (ofSort & (DEVICE_WAYS | BIND_WAYS)) !== NO_KINDS;
+  if (!byCgroup) return { all: [sort], some: [] };
+  return (ofSort & ~DEVICE_WAYS) === NO_KINDS
+    ? { all: ['cgroup', sort], some: [] }
+    : { all: [sort], some: ['cgroup'] };
 }
 
 /** The kinds of calls that the rule can deny, as deniedKindsOf, which it finds once for each rule. */

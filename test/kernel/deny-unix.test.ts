@@ -1,7 +1,7 @@
 // Connections to unix sockets that a rule denies are refused before they are made.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { linkSync, symlinkSync } from 'node:fs';
+import { copyFileSync, linkSync, renameSync, symlinkSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext } from 'node:test';
@@ -9,7 +9,7 @@ import type { WireEvent } from '../../src/events/wire-event.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { bytes, call, callFd } from '../support/kernel-calls.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { runsIn } from '../support/kernel-container.ts';
+import { escaped, runsIn } from '../support/kernel-container.ts';
 import { DeniedConnects } from '../support/kernel-denied-connects.ts';
 import { stepsProgram, type KernelProbe, type Step } from '../support/kernel-probe.ts';
 import { refuseCalls, refusingTest } from '../support/kernel-refused-files.ts';
@@ -159,6 +159,45 @@ for (const kind of ['v2', 'v1-pids'] as const)
         assert.deepEqual((await connects(to(at('runtime.sock'))))[0], [EPERM]);
         await until('the others are accepted', () => accepted >= before + 4);
         assert.equal(accepted, before + 4);
+      });
+
+      refusing('by what has started the program', async () => {
+        denying.deny(`${rule()} and proc.pname = good and proc.aname[2] = pm`);
+        copyFileSync(at('good'), at('pm'));
+        const run = (program: string, ...steps: Step[]): Step[] => [
+          ...['fork', '[', 'execve', at(program), program, ...steps.map(escaped), ';', ']'],
+        ];
+        const by = async (...programs: string[]): Promise<number[]> =>
+          (
+            await connects(
+              programs.reduceRight<Step[]>(
+                (inner, program) => run(program, ...inner),
+                to(at('runtime.sock')),
+              ),
+            )
+          )[0];
+        const before = accepted;
+        assert.deepEqual(await by('pm', 'good', 'good'), [EPERM]);
+        assert.deepEqual(await by('pm', 'good', 'pm'), [EPERM]);
+        assert.deepEqual(await by('pm', 'pm', 'good'), [0]);
+        assert.deepEqual(await by('good', 'good', 'good'), [0]);
+        await until('the others are accepted', () => accepted >= before + 2);
+        assert.equal(accepted, before + 2);
+      });
+
+      refusing('wherever its file is moved, and from another root', async () => {
+        denying.deny(rule());
+        renameSync(at('runtime.sock'), at('moved.sock'));
+        try {
+          const [results] = await connects([
+            ...to(at('moved.sock')),
+            ...['chroot', dir],
+            ...to('/moved.sock'),
+          ]);
+          assert.deepEqual(results, [EPERM, EPERM]);
+        } finally {
+          renameSync(at('moved.sock'), at('runtime.sock'));
+        }
       });
 
       refusing('but by no name that is no path, and of no datagrams', async () => {
