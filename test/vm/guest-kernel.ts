@@ -44,8 +44,11 @@ export function guestKernel(suite: Suite): GuestKernel {
     const work = mkdtempSync(join(CACHE, `${suite}-new-`));
     try {
       download(suite, work);
-      rmSync(folder, { recursive: true, force: true });
-      renameSync(join(work, 'kernel'), folder); // whole or not at all
+      // Another file of tests may have got it meanwhile.
+      if (!existsSync(facts)) {
+        rmSync(folder, { recursive: true, force: true });
+        renameSync(join(work, 'kernel'), folder); // whole or not at all
+      }
     } finally {
       rmSync(work, { recursive: true, force: true });
     }

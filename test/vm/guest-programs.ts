@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE } from './guest-kernel.ts';
 
@@ -17,6 +17,22 @@ const SOURCES = [
   'open-races',
   'uring-calls',
 ];
+
+/** When the process was started, in ticks since boot (proc(5): starttime). */
+const startOf = (pid: number): string | undefined =>
+  readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19];
+
+/**
+ * As `prepareGuests`, once for all files of one run of tests, also if they begin at the same time. Throws an Error with what failed.
+ */
+export function prepareGuestsOnce(): void {
+  mkdirSync(CACHE, { recursive: true });
+  const script = join(import.meta.dirname, 'prepare.ts');
+  // The parent runs all files: who it is may be used again, not with the same start.
+  const ofRun = `${process.ppid} ${startOf(process.ppid)}`;
+  const args = [join(CACHE, 'lock'), process.execPath, '--import', 'tsx', script, ofRun];
+  run('The set-up of guests failed', 'flock', args, { cwd: REPOSITORY });
+}
 
 /**
  * Set-up for guests: what must be installed and built here, and the tests and kernel-steps.c compiled, because an

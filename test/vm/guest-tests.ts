@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { runInGuest, type CgroupLayout } from './guest.ts';
 import { guestKernel, type GuestKernel, type Suite } from './guest-kernel.ts';
-import { guestTests, prepareGuests } from './guest-programs.ts';
+import { guestTests, prepareGuestsOnce } from './guest-programs.ts';
 
 /** A guest, and what of test/vm/guest it runs. */
 export interface GuestPlan {
@@ -20,7 +20,7 @@ export function testInGuests(suite: Suite, version: RegExp, guests: readonly Gue
   describe(`the kernel of Debian ${suite}`, () => {
     let kernel: GuestKernel;
     before(() => {
-      prepareGuests();
+      prepareGuestsOnce();
       kernel = guestKernel(suite);
       assert.match(kernel.release, version);
     });
