@@ -15,6 +15,9 @@ const PREFIX = 'app_';
 const NETWORKS = '_networks';
 /** The list with this suffix, if it exists, gets the values as well: it has none of those that are for all apps. */
 const OWN = '_own';
+/** The list with this suffix, if it exists, gets the directories that the values are in: who moves one away moves a value, too. */
+const ABOVE = '_above';
+const BESIDE = [NETWORKS, OWN, ABOVE];
 /** Text of this form cannot be a domain name. */
 const ADDRESS_LIKE = /^(?:[\d.]+|.*[:/].*)$/;
 
@@ -30,7 +33,7 @@ export class KnownVariables {
     const lists = [...definitions.lists.keys()].filter((name) => name.startsWith(PREFIX));
     this.#lists = new Set(lists);
     this.names = lists
-      .filter((name) => !this.#isBeside(name, NETWORKS) && !this.#isBeside(name, OWN))
+      .filter((name) => !BESIDE.some((suffix) => this.#isBeside(name, suffix)))
       .map((name) => name.slice(PREFIX.length));
     this.uses = listUses(definitions, this.#lists);
   }
@@ -42,6 +45,11 @@ export class KnownVariables {
       for (const list of [name, name + OWN])
         if (this.#lists.has(list))
           lists.set(list, [...(lists.get(list) ?? []), constant(text, value)]);
+      if (!this.#lists.has(name + ABOVE)) return;
+      const above = lists.get(name + ABOVE) ?? [];
+      const added = directoriesAbove(text).map((directory) => constant(directory, value));
+      const isNew = ({ text: one }: YamlScalar): boolean => !above.some((old) => old.text === one);
+      lists.set(name + ABOVE, [...above, ...added.filter(isNew)]);
     };
     for (const { name, place, values } of variables) {
       if (!this.names.includes(name)) {
@@ -67,7 +75,7 @@ export class KnownVariables {
 
   /** The variable's own lists that exist. */
   listsOf(name: string): readonly string[] {
-    return ['', NETWORKS, OWN]
+    return ['', ...BESIDE]
       .map((suffix) => PREFIX + name + suffix)
       .filter((list) => this.#lists.has(list));
   }
@@ -98,6 +106,17 @@ export function knownVariables(definitions: Definitions): KnownVariables {
 /** The tag of rules that are off by default and on for apps that set the variable. */
 export function switchingTag(variable: string): string {
   return PREFIX + variable;
+}
+
+/** Without the root, which nobody can move, and without what depends on a wildcard. */
+function directoriesAbove(path: string): readonly string[] {
+  const names = path.split('/').filter((name) => name !== '');
+  const wild = names.findIndex((name) => /[?*[]/.test(name));
+  const known = Math.min(names.length - 1, wild < 0 ? Infinity : wild);
+  return Array.from(
+    { length: Math.max(0, known) },
+    (_, at) => `/${names.slice(0, at + 1).join('/')}`,
+  );
 }
 
 /** A value as a constant of a condition; it cannot be anything else, since it has no quote and no backslash. */

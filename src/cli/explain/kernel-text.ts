@@ -44,6 +44,10 @@ const DENIED: Readonly<Record<DeniableCalls, string>> = {
   files: `It refuses to open or change the file (EPERM, by ${DENIED_BY.file}), where the comparisons that the kernel decides are enough, on a kernel that can ("files" in varvel doctor).`,
   calls: `It refuses the call before it has an effect (EPERM, by ${DENIED_BY.call}), where the comparisons that the kernel decides are enough, on a kernel that can ("calls", "exec memory" and "userns" in varvel doctor). Binds to IP addresses and device nodes are also refused by ${DENIED_BY.cgroup} ("binds").`,
 };
+const NAMED =
+  'A file that it names is known by its inode, too: it is refused by any other name, such as a hard link. See the documentation for what is not looked for.';
+const NOT_NAMED =
+  'It compares paths alone, as it names no file here that could be looked for: another name, such as a hard link, goes around it.';
 const LATE: Readonly<Record<DeniableCalls, string>> = {
   programs:
     'It can only kill the process after the effect: the kernel cannot be certain of this rule.',
@@ -66,10 +70,13 @@ export function denialSection(
   maxUndecided = MAX_UNDECIDED,
 ): (readonly [heading: string, lines: readonly string[]])[] {
   if (denial === undefined) return [];
-  const { about, before, undecided } = denial;
+  const { about, before, namesFiles, undecided } = denial;
   const shown = undecided.slice(0, maxUndecided).map(shortened);
   const more = undecided.length - shown.length;
-  const texts = about.map((calls) => (before.includes(calls) ? DENIED : LATE)[calls]);
+  const texts = [
+    ...about.map((calls) => (before.includes(calls) ? DENIED : LATE)[calls]),
+    ...(namesFiles === undefined ? [] : [namesFiles ? NAMED : NOT_NAMED]),
+  ];
   const list = shown.flatMap((one) =>
     wrap(one, width - 2).map((line, row) => `${row === 0 ? '-' : ' '} ${line}`),
   );

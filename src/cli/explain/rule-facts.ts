@@ -26,6 +26,7 @@ import {
 } from '../../plan/verdicts/call-kinds.ts';
 import type { JudgedEvent, Kinds } from '../../plan/verdicts/call-kinds.ts';
 import { certainKindsOf, deniedKindsOf, ruleClausesOf } from '../../plan/verdicts/rule-clauses.ts';
+import { namedPathsOf } from '../../plan/named-paths.ts';
 import { someTest } from '../../rules/compile/checked.ts';
 import type { Read } from '../../rules/compile/checked.ts';
 import { isTooManyEvents } from '../../rules/compile/infer.ts';
@@ -69,6 +70,8 @@ export interface DenialFacts {
   readonly about: readonly DeniableCalls[];
   /** Of these, what the kernel can be certain of, so that it is denied before the effect. */
   readonly before: readonly DeniableCalls[];
+  /** Whether it names files whose opens are denied, so that they are known by their inodes; undefined: it denies no opens. */
+  readonly namesFiles: boolean | undefined;
   /** The comparisons that it does not decide. */
   readonly undecided: readonly string[];
 }
@@ -164,7 +167,10 @@ function denialOf(rule: LoadedRule, undecided: readonly string[]): RuleFacts['de
   // To where it can connect at all.
   const about = deniableIn(kindsOfEvents(rule.events) & (possible | ~CONNECT_KINDS));
   if (about.length === 0) return undefined;
-  return { about, before: deniableIn(deniedKindsOf(rule)), undecided };
+  const denied = deniedKindsOf(rule);
+  const namesFiles =
+    deniedAccessesAmong(denied) === 0 ? undefined : namedPathsOf([rule]).length > 0;
+  return { about, before: deniableIn(denied), namesFiles, undecided };
 }
 
 const deniableIn = (kinds: Kinds): readonly DeniableCalls[] => [

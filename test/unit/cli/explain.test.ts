@@ -218,6 +218,19 @@ Decided in the kernel:
       partly.out,
       /It ends the program before .*\n.*enough\.\n {2}The kernel does not decide:\n {2}- basename\(proc\.exe\) /,
     );
+    const opens = file(
+      'opens.yaml',
+      ['= /etc/key.pem', 'endswith .pem']
+        .map(
+          (how) =>
+            `- rule: Key ${how}\n  desc: d\n  condition: evt.type = openat and fd.name ${how}\n  output: o\n  priority: NOTICE\n`,
+        )
+        .join(''),
+    );
+    const named = await runCommand('explain', 'Key = /etc/key.pem', opens, '--response', 'deny');
+    assert.match(named.out, /A file that it names is known by its\s+inode/);
+    const ending = await runCommand('explain', 'Key endswith .pem', opens, '--response', 'deny');
+    assert.match(ending.out, /It compares paths alone/);
     const other = await runCommand('explain', 'Shell by another', file('rules.yaml', RULES));
     assert.doesNotMatch(other.out, /Decided in the kernel/);
   });

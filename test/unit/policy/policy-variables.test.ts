@@ -53,11 +53,15 @@ const OPERATORS = `
   tags: [app_folders]
 `;
 
-function operator(more: Partial<OperatorRules> = {}): OperatorRules {
-  const { ruleSet, definitions, errors } = loadRules([{ name: 'operator.yaml', text: OPERATORS }]);
+function loadedFrom(text: string): Pick<OperatorRules, 'ruleSet' | 'definitions'> {
+  const { ruleSet, definitions, errors } = loadRules([{ name: 'operator.yaml', text }]);
   assert.deepEqual(errors, []);
   assert.ok(ruleSet);
-  const base = { ruleSet, definitions, appendOutput: [], pinned: [] };
+  return { ruleSet, definitions };
+}
+
+function operator(more: Partial<OperatorRules> = {}): OperatorRules {
+  const base = { ...loadedFrom(OPERATORS), appendOutput: [], pinned: [] };
   return { ...base, minimumPriority: 'Debug', ...more };
 }
 
@@ -103,6 +107,32 @@ test('what an app sets is added to the operator’s list, for this app alone, in
   const other = compile('variables: {expected_executables: [], secret_paths: }');
   assert.deepEqual(firing(other, '/usr/bin/convert'), ['Anything started', 'Last']);
   assert.deepEqual(other.policy?.ruleSet.rules, []);
+});
+
+test('the directories that values are in are for the list beside it', () => {
+  const rules = operator(
+    loadedFrom(`
+- list: app_secret_paths
+  items: []
+- list: app_secret_paths_above
+  items: []
+- rule: Above
+  desc: d
+  condition: evt.type = execve and proc.exepath in (app_secret_paths_above)
+  output: x
+  priority: NOTICE
+`),
+  );
+  const own = compile('variables: {secret_paths: [/a/b/key, /a/c, /x/*/y/z, /top]}', {
+    rules,
+  });
+  const isAbove = (path: string): boolean => firing(own, path, '/', rules).includes('Above');
+  assert.deepEqual(
+    ['/a', '/a/b', '/x', '/a/b/key', '/a/c', '/x/*', '/top', '/', '', 'k'].filter(isAbove),
+    ['/a', '/a/b', '/x'],
+  );
+  const unknown = compile('variables: {secret_paths_above: [/a]}', { rules });
+  assert.match(problems(unknown).join(), /there is no variable 'secret_paths_above'/);
 });
 
 test('through lists in lists and macros; a rule that is off is on with its tag, also with an empty list', () => {
