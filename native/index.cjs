@@ -443,6 +443,10 @@ exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) 
   checkPaths(root, file);
   return addon.openInRoot(root, file, symlinks, directory);
 };
+exports.findInRoot = (root, file) => {
+  checkPaths(root, file);
+  return addon.findInRoot(root, file);
+};
 exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) => {
   checkPaths(root, file);
   if (!Number.isInteger(maxBytes) || maxBytes < 0 || maxBytes > READ_MAX) {

@@ -302,6 +302,11 @@ export function openInRoot(
   file: string,
   options?: { symlinks?: boolean; directory?: boolean },
 ): number;
+/**
+ * Finds a file of any type below `root` (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS), also in another mount. The descriptor is of
+ * the path alone (O_PATH); the caller must close it. Only file systems that the path leads through are asked.
+ */
+export function findInRoot(root: string, file: string): number;
 /** Reads at most `maxBytes` (up to 64 MiB, RangeError beyond it) of such a file. */
 export function readInRoot(
   root: string,

@@ -310,7 +310,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"stats", Stats},         {"setMasks", SetMasks},       {"start", Start},           {"drain", Drain},
       {"nextLossInterval", NextLossInterval},
       {"close", Close},         {"selfTest", SelfTest},
-      {"runFirstProcess", RunFirstProcessJs},       {"tryExecutableMemory", TryExecutableMemoryJs}, {"openInRoot", OpenInRootJs}, {"readInRoot", ReadInRootJs},
+      {"runFirstProcess", RunFirstProcessJs},       {"tryExecutableMemory", TryExecutableMemoryJs}, {"openInRoot", OpenInRootJs}, {"findInRoot", FindInRootJs}, {"readInRoot", ReadInRootJs},
       {"bootTimeNs", BootTime}, {"killProcess", KillProcessJs}, {"notifyManager", NotifyManagerJs}, {"socketsOf", SocketsOfJs}, {"openMemoryFile", OpenMemoryFile}, {"threadCpuMs", ThreadCpuTime},
       {"trimHeap", TrimHeap},
       {"openIsolation", OpenIsolation}, {"isolate", Isolate}, {"liftIsolation", LiftIsolation},

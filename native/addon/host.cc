@@ -57,6 +57,18 @@ napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// findInRoot(root, path) → fd
+napi_value FindInRootJs(napi_env env, napi_callback_info info) {
+  std::string root, path;
+  napi_value result;
+  if (!(Arguments(env, info) >> root >> path)) return nullptr;
+  int fd = -1;
+  Status status = FindInRoot(root, path, &fd);
+  if (!status.ok()) return Throw(env, status);
+  TRY(env, napi_create_int32(env, fd, &result));
+  return result;
+}
+
 // readInRoot(root, path, allowSymlinks, maxBytes) → Buffer
 napi_value ReadInRootJs(napi_env env, napi_callback_info info) {
   std::string root, path;

@@ -7,6 +7,7 @@ napi_value SelfTest(napi_env env, napi_callback_info info);
 napi_value RunFirstProcessJs(napi_env env, napi_callback_info info);
 napi_value TryExecutableMemoryJs(napi_env env, napi_callback_info info);
 napi_value OpenInRootJs(napi_env env, napi_callback_info info);
+napi_value FindInRootJs(napi_env env, napi_callback_info info);
 napi_value ReadInRootJs(napi_env env, napi_callback_info info);
 napi_value KillProcessJs(napi_env env, napi_callback_info info);
 napi_value NotifyManagerJs(napi_env env, napi_callback_info info);

@@ -7,14 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd) {
+// O_PATH only looks up the path. Opening a device node that a container put there would act on the host's device.
+static Status Find(const std::string& root, const std::string& path, uint64_t resolve, int* fd) {
   int dir = open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return Status::Fail(errno, "open the root " + root);
   open_how how{};
-  // O_PATH only looks up the path. Opening a device node that a container put there would act on the host's device.
   how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-  if (!allow_symlinks) how.resolve |= RESOLVE_NO_SYMLINKS;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve;
   int found = -1;
   for (int attempt = 0; attempt < 8; attempt++) { // EAGAIN: something was renamed meanwhile (openat2(2))
     found = static_cast<int>(syscall(SYS_openat2, dir, path.c_str(), &how, sizeof(how)));
@@ -23,6 +22,18 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
   int saved = errno;
   close(dir);
   if (found < 0) return Status::Fail(saved, "open in the root: " + path);
+  *fd = found;
+  return {};
+}
+
+Status FindInRoot(const std::string& root, const std::string& path, int* fd) {
+  return Find(root, path, RESOLVE_NO_SYMLINKS, fd);
+}
+
+Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd) {
+  int found = -1;
+  Status status = Find(root, path, RESOLVE_NO_XDEV | (allow_symlinks ? 0 : RESOLVE_NO_SYMLINKS), &found);
+  if (!status.ok()) return status;
   struct stat facts{};
   const mode_t type = wanted == Wanted::kDirectory ? S_IFDIR : S_IFREG;
   if (fstat(found, &facts) != 0 || (facts.st_mode & S_IFMT) != type) {
@@ -33,7 +44,7 @@ Status OpenInRoot(const std::string& root, const std::string& path, bool allow_s
   // Opens the same inode, whatever has the name by now.
   const std::string self = "/proc/self/fd/" + std::to_string(found);
   const int opened = open(self.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  saved = errno;
+  const int saved = errno;
   close(found);
   if (opened < 0) return Status::Fail(saved, "open in the root: " + path);
   *fd = opened;

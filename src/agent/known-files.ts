@@ -1,4 +1,5 @@
 import { LIMITS } from '../events/table.gen.ts';
+import type { ContainerLook } from '../host/container-look.ts';
 import type { ContainerRootReader } from '../host/container-root.ts';
 import { kindsOfEvents, NO_KINDS, OPEN_EVENTS } from '../plan/verdicts/call-kinds.ts';
 import { namedPathsOf, type NamedPath } from '../plan/named-paths.ts';
@@ -18,7 +19,9 @@ const OPENS = kindsOfEvents(OPEN_EVENTS);
 
 export interface KnownFilesOptions {
   readonly probe: Pick<LiveProbe, 'knowFile' | 'forgetFile'>;
-  readonly reader: Pick<ContainerRootReader, 'openFile' | 'namesIn' | 'hasContainerRoot'>;
+  readonly reader: Pick<ContainerRootReader, 'hasContainerRoot'>;
+  /** Looks for files as this process has them. Throws an Error if it is gone. */
+  readonly lookInto: (pid: number) => Pick<ContainerLook, 'openFile' | 'namesIn' | 'close'>;
   /** A process of the container with this cgroup. */
   readonly processOf: (cgroupId: number) => number | undefined;
   /** Whether this host can refuse opens. */
@@ -46,7 +49,7 @@ interface OfContainer {
 
 /**
  * Has the kernel know by their inodes the files that rules name which deny opens: they are refused by whatever name they are opened, such as
- * a hard link. A file is known within a minute, and stays so when it is moved. Of one that is not, the path decides.
+ * a hard link. A file is known within a minute, and stays so when it is moved. Of one that is not, the path decides. Nothing is read.
  */
 export class KnownFiles {
   readonly #options: KnownFilesOptions;
@@ -117,8 +120,7 @@ export class KnownFiles {
       if (key !== undefined) seen.add(key);
       return key !== undefined;
     };
-    const search = new NamedFilesSearch({ reader, pid }, use);
-    const isAll = await inTurns(search.find(container.named), isWanted);
+    const isAll = await this.#search(pid, container.named, use, isWanted);
     if (isAll === undefined || !isWanted()) {
       this.#forgetAll(seen);
       return;
@@ -131,6 +133,26 @@ export class KnownFiles {
       { cgroupId, files: seen.size },
       'rules that deny name more files than are known by their inodes: the rest is known by path alone, which another name of a file gets around',
     );
+  }
+
+  /** Returns whether all was looked through; undefined: it is not wanted any more, or the process is gone. */
+  async #search(
+    pid: number,
+    named: readonly NamedPath[],
+    use: (fd: number, path: string) => boolean,
+    isWanted: () => boolean,
+  ): Promise<boolean | undefined> {
+    let look: ReturnType<KnownFilesOptions['lookInto']>;
+    try {
+      look = this.#options.lookInto(pid);
+    } catch {
+      return undefined;
+    }
+    try {
+      return await inTurns(new NamedFilesSearch(look, use).find(named), isWanted);
+    } finally {
+      look.close();
+    }
   }
 
   /** Those that were not seen now may have another name: they stay as long as there is room. */

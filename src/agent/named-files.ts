@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import type { ContainerRootReader } from '../host/container-root.ts';
+import type { ContainerLook } from '../host/container-look.ts';
 import type { NamedPart, NamedPath } from '../plan/named-paths.ts';
 import type { Steps } from '../shared/turns.ts';
 
@@ -12,23 +12,20 @@ export const LOOKS_MAX = 1024;
 /** A depth: only a file counts. */
 const NOT_BELOW = -1;
 
-/** What is looked through: the root of a container's process. */
-export interface SearchedRoot {
-  readonly reader: Pick<ContainerRootReader, 'openFile' | 'namesIn'>;
-  readonly pid: number;
-}
-
-/** One search for the regular files with these names, in the container's root file system alone. */
+/** One search for the regular files with these names in a container. */
 export class NamedFilesSearch {
-  readonly #root: SearchedRoot;
+  readonly #look: Pick<ContainerLook, 'openFile' | 'namesIn'>;
   readonly #use: (fd: number, path: string) => boolean;
   #looks = 0;
   #isAll = true;
   #isOver = false;
 
   /** `use` gets a descriptor of each file, which is closed after; it returns false to end the search. */
-  constructor(root: SearchedRoot, use: (fd: number, path: string) => boolean) {
-    this.#root = root;
+  constructor(
+    look: Pick<ContainerLook, 'openFile' | 'namesIn'>,
+    use: (fd: number, path: string) => boolean,
+  ) {
+    this.#look = look;
     this.#use = use;
   }
 
@@ -41,7 +38,7 @@ export class NamedFilesSearch {
   *#follow(path: string, parts: readonly NamedPart[], below: boolean): Steps<void> {
     const [part, ...rest] = parts;
     if (part === undefined) {
-      yield* this.#look(path, below ? DEPTH_MAX : NOT_BELOW);
+      yield* this.#lookAt(path, below ? DEPTH_MAX : NOT_BELOW);
       return;
     }
     const names = typeof part === 'string' ? [part] : this.#namesIn(path || '/', part);
@@ -49,7 +46,7 @@ export class NamedFilesSearch {
   }
 
   /** A file, or, for so many directories, what is below it. */
-  *#look(path: string, depth: number): Steps<void> {
+  *#lookAt(path: string, depth: number): Steps<void> {
     if (this.#isOver) return;
     this.#looks += 1;
     if (this.#looks > LOOKS_MAX) {
@@ -67,24 +64,22 @@ export class NamedFilesSearch {
       }
     } else if (depth > NOT_BELOW) {
       const names = this.#namesIn(path, () => true);
-      if (depth > 0) for (const name of names) yield* this.#look(`${path}/${name}`, depth - 1);
+      if (depth > 0) for (const name of names) yield* this.#lookAt(`${path}/${name}`, depth - 1);
       else if (names.length > 0) this.#isAll = false;
     }
   }
 
-  /** `gone`: there is nothing, or a link, or another file system. */
+  /** `gone`: there is nothing, or a link, or a file system that may not answer. */
   #open(path: string): number | 'no file' | 'gone' {
-    const { reader, pid } = this.#root;
     try {
-      return reader.openFile(pid, path, { symlinks: false });
+      return this.#look.openFile(path);
     } catch (error) {
       return (error as { code?: unknown }).code === 'EINVAL' ? 'no file' : 'gone';
     }
   }
 
   #namesIn(directory: string, isMeant: (name: string) => boolean): readonly string[] {
-    const { reader, pid } = this.#root;
-    const listed = reader.namesIn(pid, directory, LISTED_MAX + 1);
+    const listed = this.#look.namesIn(directory, LISTED_MAX + 1);
     const names = listed.filter(isMeant);
     if (listed.length <= LISTED_MAX && names.length <= NAMES_MAX) return names;
     this.#isAll = false;

@@ -34,6 +34,7 @@ import { ProcUsage } from '../context/process-usage.ts';
 import { ProcessTree } from '../context/process-tree.ts';
 import { Attachment } from '../plan/attachment.ts';
 import { bootNs, SystemBootClock } from '../host/boot-clock.ts';
+import { ContainerLook } from '../host/container-look.ts';
 import { containerRootReader } from '../host/root-reader.ts';
 import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import type { Policies } from '../policy/policies.ts';
@@ -169,6 +170,7 @@ export class Stages {
     this.knownFiles = new KnownFiles({
       probe,
       reader: containerRootReader,
+      lookInto: (pid) => new ContainerLook(pid),
       processOf: (cgroupId) => this.apps.firstProcessOf(cgroupId),
       canRefuse: () => this.refusals.file.isAvailable(),
       logger,

@@ -11,7 +11,7 @@ export type OwnFileRefusal = 'link' | 'no file' | 'too large' | 'unreadable';
 /**
  * Reads files of a hostile container: every path is resolved inside the root of the process `pid`
  * (openat2 with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS), only regular files, never more than `maxBytes`.
- * Implemented by `root-reader.ts`; nothing else may open a path inside a container.
+ * Implemented by `root-reader.ts`; nothing else may open a path inside a container, but `container-look.ts`.
  */
 export interface ContainerRootReader {
   /**
@@ -33,10 +33,10 @@ export interface ContainerRootReader {
    */
   readOwnFile(pid: number, path: string, maxBytes: number): OwnFile | OwnFileRefusal | undefined;
   /**
-   * Opens a regular file below the root of a process for reading; symlinks resolve inside it, or are refused, mount points are not
-   * crossed. The caller closes it. Throws an Error with a `code`; EINVAL: it is no regular file.
+   * Opens a regular file below the root of a process for reading; symlinks resolve inside it, mount points are not crossed. The caller
+   * closes it. Throws an Error with a `code`.
    */
-  openFile(pid: number, path: string, options?: { readonly symlinks?: boolean }): number;
+  openFile(pid: number, path: string): number;
   /** At most `max` names in a directory, reached the same way; none when there is no such directory. */
   namesIn(pid: number, path: string, max: number): readonly string[];
   /**

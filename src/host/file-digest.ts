@@ -1,23 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, read, readFileSync, type BigIntStats } from 'node:fs';
+import { closeSync, constants, read, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { openMemoryFile } from 'ebpf-loader-napi';
+import { isLayered, isLocal, MAX_MOUNTS_BYTES, mountOf, mountsIn, type Mount } from './mounts.ts';
 
 const readAsync = promisify(read);
 
 /** Between two chunks the event loop has its turn; one takes some 0.2 ms to hash. */
 const CHUNK_BYTES = 128 * 1024;
-/** Of a list of mounts: a container can have up to 100,000 of them (fs.mount-max). */
-const MAX_MOUNTS_BYTES = 4 * 1024 * 1024;
-
-/** File systems that answer by themselves; that of a container's own server (FUSE) or of the network may never do. */
-const LOCAL = new Set(
-  'ext2 ext3 ext4 xfs btrfs bcachefs f2fs zfs tmpfs ramfs squashfs erofs'.split(' '),
-);
-/** Made of others: it answers by itself if the runtime has made it, since that uses disks of the host. */
-const LAYERED = 'overlay';
-
 /** A regular file, whole. */
 export interface FileDigest {
   /** Hexadecimal. */
@@ -98,17 +89,14 @@ export async function reasonAgainst(
     if (id !== undefined && id === mountOfMemory()) return undefined;
     const mount = mountsIn(await firstBytes(mounts)).find((one) => one.id === id);
     if (mount === undefined) return 'its mount is not known';
-    if (LOCAL.has(mount.type)) return undefined;
-    if (mount.type !== LAYERED) return `a file system ${mount.type} may never answer`;
+    if (isLocal(mount)) return undefined;
+    if (!isLayered(mount)) return `a file system ${mount.type} may never answer`;
     for (const pid of hosts) if (await hasMounted(pid, mount)) return undefined;
     return 'its overlay is not one of the container runtime';
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? String(error);
   }
 }
-
-const mountOf = (fd: number): string | undefined =>
-  /^mnt_id:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
 
 /** All files in memory (memfd_create) are in one, which is in no list. */
 function mountOfMemory(): string | undefined {
@@ -118,20 +106,6 @@ function mountOfMemory(): string | undefined {
   } finally {
     closeSync(fd);
   }
-}
-
-interface Mount {
-  readonly id: string | undefined;
-  readonly device: string | undefined;
-  readonly type: string;
-}
-
-/** proc_pid_mountinfo(5): in none of the words is a space, and ` - ` ends the optional ones. */
-function mountsIn(text: string): readonly Mount[] {
-  return text.split('\n').map((line) => {
-    const [id, , device] = line.split(' ', 3);
-    return { id, device, type: / - (\S+) /.exec(line)?.[1] ?? '' };
-  });
 }
 
 async function hasMounted(pid: number, { device, type }: Mount): Promise<boolean> {

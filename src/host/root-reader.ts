@@ -1,19 +1,9 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  opendirSync,
-  openSync,
-  readlinkSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readlinkSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import { readAtMost } from '../shared/bounded-file.ts';
+import { firstNames, O_PATH, pathOf } from './descriptors.ts';
 import { openInRoot, readInRoot, type LoaderError } from 'ebpf-loader-napi';
 import type { ContainerRootReader, OwnFile, OwnFileRefusal } from './container-root.ts';
-
-/** fcntl.h; node:fs does not have it. Opens no file: a FUSE server of the container is not asked. */
-const O_PATH = 0o10000000;
 
 /** Reads files below `/proc/PID/root`; symlinks resolve inside it, mount points are not crossed. */
 export const containerRootReader: ContainerRootReader = {
@@ -21,7 +11,7 @@ export const containerRootReader: ContainerRootReader = {
     try {
       const directory = `/proc/${pid}/${where === 'root' ? 'root' : 'cwd'}`;
       return withDescriptor(openSync(directory, O_PATH | constants.O_DIRECTORY), (fd) => {
-        const root = `/proc/self/fd/${fd}`;
+        const root = pathOf(fd);
         if (where !== 'root' && fstatSync(fd).dev === statSync(`${root}/..`).dev) return undefined;
         return paths.map((path) => fileIn(root, path, maxBytes));
       });
@@ -37,12 +27,11 @@ export const containerRootReader: ContainerRootReader = {
       return refusalOf(root, path, error as LoaderError);
     }
   },
-  openFile: (pid, path, { symlinks = true } = {}) =>
-    openInRoot(`/proc/${pid}/root`, path, { symlinks }),
+  openFile: (pid, path) => openInRoot(`/proc/${pid}/root`, path, { symlinks: true }),
   namesIn(pid: number, path: string, max: number): readonly string[] {
     try {
       return withDescriptor(openInRoot(`/proc/${pid}/root`, path, { directory: true }), (fd) =>
-        firstNames(`/proc/self/fd/${fd}`, max),
+        firstNames(pathOf(fd), max),
       );
     } catch {
       return [];
@@ -122,19 +111,6 @@ function isThere(root: string, path: string): boolean {
   } catch (error) {
     return !['ENOENT', 'ENOTDIR', 'EXDEV', 'ESRCH'].includes((error as LoaderError).code);
   }
-}
-
-function firstNames(directory: string, max: number): string[] {
-  const names: string[] = [];
-  const dir = opendirSync(directory);
-  try {
-    for (let entry = dir.readSync(); entry !== null && names.length < max; entry = dir.readSync()) {
-      names.push(entry.name);
-    }
-  } finally {
-    dir.closeSync();
-  }
-  return names;
 }
 
 /** A pid in the host's mount namespace: 1, also if the agent runs in a container; its own if it may not read that. */

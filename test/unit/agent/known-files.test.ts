@@ -33,6 +33,7 @@ let warnings: number;
 let canRefuse: boolean;
 let room: number;
 let pid: number | undefined;
+let closed: number;
 let files: KnownFiles;
 
 beforeEach(() => {
@@ -43,6 +44,7 @@ beforeEach(() => {
   canRefuse = true;
   room = Infinity;
   pid = PID;
+  closed = 0;
   files = new KnownFiles({
     probe: {
       knowFile(cgroupId, fd, path) {
@@ -55,17 +57,18 @@ beforeEach(() => {
         assert.ok(known.delete(key), `${key} was known`);
       },
     },
-    reader: {
-      openFile: (_pid, path, options) => openInRoot(root, path, options),
-      namesIn(_pid, path, max) {
+    reader: { hasContainerRoot: (of) => of === PID },
+    lookInto: () => ({
+      openFile: (path) => openInRoot(root, path),
+      namesIn(path, max) {
         try {
           return readdirSync(join(root, path)).sort().slice(0, max);
         } catch {
           return [];
         }
       },
-      hasContainerRoot: (pid) => pid === PID,
-    },
+      close: () => closed++,
+    }),
     processOf: () => pid,
     canRefuse: () => canRefuse,
     logger: { ...SILENT_LOGGER, warn: () => warnings++ },

@@ -34,7 +34,7 @@ const RULES = `
 - rule: ${RULE}
   desc: A test's own.
   condition: >
-    evt.type in (open, openat, openat2) and fd.name in (/etc/key.pem, /srv/image.pem)
+    evt.type in (open, openat, openat2) and fd.name in (/etc/key.pem, /srv/image.pem, /vol/key.pem)
     and evt.is_open_read = true and not proc.name in (busybox-server)
   output: file=%fd.name result=%evt.res command=%proc.cmdline
   priority: ERROR
@@ -57,8 +57,12 @@ test('the key of an app is read by its own program alone, however others name it
   const runApp = (name: string): Promise<Docker.Container> =>
     runContainer(
       engine,
-      'echo key > /etc/key.pem; ln -s key.pem /etc/link; cp /bin/busybox /bin/busybox-server; exec sleep 600',
-      { image, labels: { 'varvel.enable': 'true', 'varvel.app': name } },
+      'echo key | tee /etc/key.pem > /vol/key.pem; ln -s key.pem /etc/link; cp /bin/busybox /bin/busybox-server; exec sleep 600',
+      {
+        image,
+        labels: { 'varvel.enable': 'true', 'varvel.app': name },
+        hostConfig: { Tmpfs: { '/vol': '' } },
+      },
     );
   const [shop, blog] = [await runApp('shop'), await runApp('blog')];
 
@@ -75,11 +79,12 @@ test('the key of an app is read by its own program alone, however others name it
     assert.deepEqual([denialTest?.program, denialTest?.file], ['denied', 'denied']);
     assert.deepEqual(refusalsUnavailable, {});
     await until(
-      'both files are known',
-      async () => (await agent.snapshot()).kernel.knownFiles.files === 2,
+      'all files are known',
+      async () => (await agent.snapshot()).kernel.knownFiles.files === 3,
       WAIT_MS,
     );
-    const others = 'ln /etc/key.pem /tmp/key; ln /srv/image.pem /tmp/image; cp /bin/busybox /etc/';
+    const others =
+      'ln /etc/key.pem /tmp/key; ln /srv/image.pem /tmp/image; ln /vol/key.pem /vol/x; cp /bin/busybox /etc/';
     assert.equal(await execInContainer(shop, others), 0);
     // Inodes that nobody uses are forgotten, and read again.
     writeFileSync('/proc/sys/vm/drop_caches', '2');
@@ -91,6 +96,7 @@ test('the key of an app is read by its own program alone, however others name it
       ['cat /tmp/key', '/etc/key.pem'],
       ['cat /srv/image.pem', '/srv/image.pem'],
       ['cat /tmp/image', '/srv/image.pem'],
+      ['cat /vol/x', '/vol/key.pem'],
       ['chroot /etc /busybox cat /key.pem', '/etc/key.pem'],
     ] as const;
     for (const [command] of commands)
@@ -184,12 +190,18 @@ enforce: [secret_paths, code_paths]
       'sh -c "echo x >> /app/tls.key"',
       'sh -c "echo x > /data/site/a"',
       'cp /bin/busybox /data/site/a',
+      // Other names, of what the app lists and of the directories that it is in.
+      'ln /app/tls.key /tmp/key',
+      'mv /app/tls.key /tmp/key',
+      'mv /app /app2',
+      'mv /data/site /data/site2',
+      'mv /data /data2',
     ])
       assert.equal(await execInContainer(shop, REFUSED(command)), 0, command);
     for (const command of [
       '/bin/busybox-server cat /app/tls.key',
       'cat /data/site/a',
-      'echo x > /data/other',
+      'echo x > /data/other; mv /data/other /data/another; mkdir /srv; mv /srv /srv2',
     ])
       assert.equal(await execInContainer(shop, command), 0, command);
     assert.equal((await agent.snapshot()).kernel.verdicts.denying.inVain, 0);
