@@ -156,7 +156,7 @@ __noinline int deny__is_certain(long start)
 /* Takes the path that rules know the file by, if it is one that they name: it may be opened by another name. */
 static __always_inline bool deny__take_known(struct opening *o, struct file *file, __u64 cgroup)
 {
-	struct known_file *known = known__find(file, cgroup);
+	struct known_file *known = known__find(file, &o->refusal.facts, cgroup);
 	struct verdict_call *call = verdict__get_call();
 	if (!known || !call || known->len >= VERDICT_PATH_MAX)
 		return 0;

@@ -44,27 +44,27 @@ static __always_inline __u32 known__bit(const struct known_file_key *key)
 #define OVL_CONST_INO (1 << 4) /* the inode's number stays when the file is copied up */
 
 /*
- * Which file it is. In the upper layer of overlayfs that is the inode there, as its number is used again when it is gone. A file of an
- * image has the number of the lower layer, and most keep it when they are copied up.
+ * Which file it is, of which these facts were read. In the upper layer of overlayfs that is the inode there, as its number is used again when
+ * it is gone. A file of an image has the number of the lower layer, and most keep it when they are copied up.
  */
-static __always_inline void known__identify(struct known_file_key *key, struct inode *inode)
+static __always_inline void known__identify(struct known_file_key *key, struct inode *inode, const struct file_facts *facts)
 {
-	struct super_block *sb = LOAD(inode, struct inode, i_sb);
-	bool of_overlay = LOAD(sb, struct super_block, s_magic) == OVERLAYFS_SUPER_MAGIC, is_const = 0;
-	if (of_overlay) {
+	key->ino = facts->ino;
+	key->dev = facts->dev;
+	if (facts->flags & FILE_LOWER_LAYER)
+		return;
+	if (facts->flags & FILE_UPPER_LAYER) {
 		unsigned long flags = 0;
 		struct dentry *upper = NULL;
 		bpf_probe_read_kernel(&flags, sizeof(flags), (void *)inode - sizeof(flags));
+		if (flags & OVL_CONST_INO)
+			return;
 		bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
-		is_const = !upper || flags & OVL_CONST_INO;
-		if (!is_const) {
-			inode = LOAD(upper, struct dentry, d_inode);
-			sb = LOAD(inode, struct inode, i_sb);
-		}
+		inode = LOAD(upper, struct dentry, d_inode);
+		key->ino = LOAD(inode, struct inode, i_ino);
+		key->dev = LOAD(LOAD(inode, struct inode, i_sb), struct super_block, s_dev);
 	}
-	key->ino = LOAD(inode, struct inode, i_ino);
-	key->dev = LOAD(sb, struct super_block, s_dev);
-	key->generation = is_const ? 0 : LOAD(inode, struct inode, i_generation);
+	key->generation = LOAD(inode, struct inode, i_generation);
 }
 
 /*
@@ -75,12 +75,17 @@ SEC("syscall")
 int file_identify(struct known_file_args *args)
 {
 	struct known_file_key key = {};
+	struct file_facts facts = {};
 	struct file *file = file__from_fd(scope__current(), args->fd);
 	if (!file) {
 		args->error = 1;
 		return 0;
 	}
-	known__identify(&key, LOAD(file, struct file, f_inode));
+	struct inode *inode = LOAD(file, struct file, f_inode);
+	struct super_block *sb = LOAD(inode, struct inode, i_sb);
+	file__read_inode(&facts, inode, sb);
+	facts.flags = file__overlay_flags(inode, sb);
+	known__identify(&key, inode, &facts);
 	__u32 bit = known__bit(&key);
 	__sync_fetch_and_or(&known_bits[(bit / 64) & (KNOWN_BITS / 64 - 1)], 1ull << (bit % 64));
 	args->ino = key.ino;
@@ -91,10 +96,10 @@ int file_identify(struct known_file_args *args)
 }
 
 /* What rules know the file by in this container; NULL: it is not known. */
-static __always_inline struct known_file *known__find(struct file *file, __u64 cgroup)
+static __always_inline struct known_file *known__find(struct file *file, const struct file_facts *facts, __u64 cgroup)
 {
 	struct known_file_key key = {};
-	known__identify(&key, LOAD(file, struct file, f_inode));
+	known__identify(&key, LOAD(file, struct file, f_inode), facts);
 	__u32 bit = known__bit(&key);
 	if (!(*(volatile __u64 *)&known_bits[(bit / 64) & (KNOWN_BITS / 64 - 1)] & 1ull << (bit % 64)))
 		return NULL;

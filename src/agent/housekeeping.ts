@@ -29,9 +29,11 @@ function round(stages: Stages): void {
   );
   stages.responding.onTick(entries);
   stages.verdicts.follow(entries);
-  const { verdicts, pinned } = stages;
+  const { knownFiles, verdicts, pinned } = stages;
+  void knownFiles.onTick(denyingByContainer(verdicts.groupsInUse()));
   const isSettled = (): boolean =>
     verdicts.isSettled() &&
+    knownFiles.isSettled() &&
     apps.registry.counters().pending === 0 &&
     // Of an app whose policy is still read it is not known what is denied.
     entries.every(
@@ -41,7 +43,6 @@ function round(stages: Stages): void {
         policies.inForceFor(resolution.container) !== undefined,
     );
   pinned.onTick(() => verdicts.status().denying.containers > 0, isSettled, entries);
-  void stages.knownFiles.onTick(denyingByContainer(verdicts.groupsInUse()));
   stages.unwatched.onTick(entries, probe.stats().scopeFull);
   stages.opened?.continuity.onTick(entries);
   coverage?.onTick(entries, performance.now());

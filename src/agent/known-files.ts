@@ -15,6 +15,7 @@ export const FILES_MAX = 256;
 /** How often a container is looked through again: files come and are replaced. And one that is still set up. */
 const LOOK_MS = 60_000;
 const RETRY_MS = 1000;
+const NOW = -Infinity;
 const OPENS = kindsOfEvents(OPEN_EVENTS);
 
 export interface KnownFilesOptions {
@@ -71,9 +72,18 @@ export class KnownFiles {
     try {
       for (const [cgroupId, container] of [...this.#containers])
         if (container.nextMs <= this.#options.nowMs()) await this.#look(cgroupId, container);
+    } catch (error) {
+      // The paths still decide, and the next look may do better.
+      this.#options.logger.warn({ error }, 'files could not be looked for, to know them by inode');
     } finally {
       this.#isLooking = false;
     }
+  }
+
+  /** Whether each container was looked through that it knows of. */
+  isSettled(): boolean {
+    if (this.#isLooking) return false;
+    return [...this.#containers.values()].every(({ nextMs }) => nextMs > NOW);
   }
 
   status(): KnownFilesStatus {
@@ -90,13 +100,13 @@ export class KnownFiles {
     if (known !== undefined && isSame(known.rules, rules)) return;
     const named = namedPathsOf(rules);
     if (named.length === 0) this.#forget(cgroupId);
-    else if (known !== undefined) Object.assign(known, { rules, named, nextMs: -Infinity });
+    else if (known !== undefined) Object.assign(known, { rules, named, nextMs: NOW });
     else
       this.#containers.set(cgroupId, {
         rules,
         named,
         keys: new Set(),
-        nextMs: -Infinity,
+        nextMs: NOW,
         isAll: true,
       });
   }

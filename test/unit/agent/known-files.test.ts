@@ -34,6 +34,7 @@ let canRefuse: boolean;
 let room: number;
 let pid: number | undefined;
 let closed: number;
+let failing = false;
 let files: KnownFiles;
 
 beforeEach(() => {
@@ -69,7 +70,10 @@ beforeEach(() => {
       },
       close: () => closed++,
     }),
-    processOf: () => pid,
+    processOf: () => {
+      if (failing) throw new Error('unexpected');
+      return pid;
+    },
     canRefuse: () => canRefuse,
     logger: { ...SILENT_LOGGER, warn: () => warnings++ },
     nowMs: () => nowMs,
@@ -136,6 +140,7 @@ test('a file that comes later is known a minute after, and one that is moved sta
   nowMs = 60_000;
   await look(rules);
   assert.deepEqual(paths(), ['/secrets/a', '/secrets/b']);
+  assert.equal(closed, 2, 'nothing stays open');
 });
 
 test('other rules are looked for at once', async () => {
@@ -159,9 +164,23 @@ test('where nothing is denied any more, nothing is known', async () => {
 test('a container that ends while it is looked through leaves nothing', async () => {
   write(...numbered(NAMES_MAX, '/d'));
   const looking = look(denying('fd.name startswith /d/'));
+  assert.equal(files.isSettled(), false);
   await files.onTick(new Map());
   await looking;
   assert.deepEqual(paths(), []);
+  assert.equal(files.isSettled(), true);
+});
+
+test('a look that fails ends nothing', async () => {
+  write('/a');
+  const rules = denying('fd.name = /a');
+  failing = true;
+  await look(rules);
+  assert.equal(warnings, 1);
+  failing = false;
+  nowMs = 60_000;
+  await look(rules);
+  assert.deepEqual(paths(), ['/a']);
 });
 
 test('what cannot be refused is not looked for', async () => {
