@@ -443,9 +443,9 @@ exports.openInRoot = (root, file, { symlinks = false, directory = false } = {}) 
   checkPaths(root, file);
   return addon.openInRoot(root, file, symlinks, directory);
 };
-exports.findInRoot = (root, file) => {
+exports.findInRoot = (root, file, { mounts = false } = {}) => {
   checkPaths(root, file);
-  return addon.findInRoot(root, file);
+  return addon.findInRoot(root, file, mounts);
 };
 exports.readInRoot = (root, file, maxBytes, { symlinks = false } = {}) => {
   checkPaths(root, file);

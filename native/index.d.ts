@@ -140,7 +140,7 @@ export class Probe {
   allowFiles(): void;
   /**
    * The file that this descriptor of ours is of is known by its inode from now on, while `denyFiles` holds: opens in the container are also
-   * judged by this path of it, whatever name it is opened by. At most 255 bytes. A later call replaces the path. Returns its key. Throws
+   * judged by this path of it, whatever name it is opened by. At most 255 bytes. The first path stays until `forgetFile`. Returns its key. Throws
    * LoaderError: EBADF: no such descriptor, or `denyFiles` was not called; E2BIG: 16384 files are known.
    */
   knowFile(cgroupId: number, fd: number, path: Uint8Array): string;
@@ -303,10 +303,10 @@ export function openInRoot(
   options?: { symlinks?: boolean; directory?: boolean },
 ): number;
 /**
- * Finds a file of any type below `root` (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS), also in another mount. The descriptor is of
- * the path alone (O_PATH); the caller must close it. Only file systems that the path leads through are asked.
+ * Finds a file of any type below `root` (openat2: RESOLVE_IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS, and NO_XDEV unless mounts are allowed). The
+ * descriptor is of the path alone (O_PATH); the caller must close it. Only file systems that the path leads through are asked.
  */
-export function findInRoot(root: string, file: string): number;
+export function findInRoot(root: string, file: string, options?: { mounts?: boolean }): number;
 /** Reads at most `maxBytes` (up to 64 MiB, RangeError beyond it) of such a file. */
 export function readInRoot(
   root: string,

@@ -57,13 +57,14 @@ napi_value OpenInRootJs(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// findInRoot(root, path) → fd
+// findInRoot(root, path, allowMounts) → fd
 napi_value FindInRootJs(napi_env env, napi_callback_info info) {
   std::string root, path;
+  bool mounts = false;
   napi_value result;
-  if (!(Arguments(env, info) >> root >> path)) return nullptr;
+  if (!(Arguments(env, info) >> root >> path >> mounts)) return nullptr;
   int fd = -1;
-  Status status = FindInRoot(root, path, &fd);
+  Status status = FindInRoot(root, path, mounts, &fd);
   if (!status.ok()) return Throw(env, status);
   TRY(env, napi_create_int32(env, fd, &result));
   return result;

@@ -338,8 +338,8 @@ Status Probe::KnowFile(known_file_args* args) {
   if (!status.ok()) return status;
   if (args->error) return Status::Fail(EBADF, kDoing, "there is no such descriptor");
   // The key and the value are its beginning and its end (probe/known-file.h).
-  const int error = bpf_map_update_elem(KnownFilesOf(object), args, &args->len, BPF_ANY);
-  return error ? Status::Fail(-error, kDoing) : Status{};
+  const int error = bpf_map_update_elem(KnownFilesOf(object), args, &args->len, BPF_NOEXIST);
+  return error && error != -EEXIST ? Status::Fail(-error, kDoing) : Status{};
 }
 
 Status Probe::ForgetFile(const known_file_args* key) {

@@ -26,8 +26,8 @@ static Status Find(const std::string& root, const std::string& path, uint64_t re
   return {};
 }
 
-Status FindInRoot(const std::string& root, const std::string& path, int* fd) {
-  return Find(root, path, RESOLVE_NO_SYMLINKS, fd);
+Status FindInRoot(const std::string& root, const std::string& path, bool allow_mounts, int* fd) {
+  return Find(root, path, RESOLVE_NO_SYMLINKS | (allow_mounts ? 0 : RESOLVE_NO_XDEV), fd);
 }
 
 Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd) {

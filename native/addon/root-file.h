@@ -11,9 +11,9 @@
 enum class Wanted { kRegularFile, kDirectory };
 Status OpenInRoot(const std::string& root, const std::string& path, bool allow_symlinks, Wanted wanted, int* fd);
 
-// Finds `path` inside the tree at `root`, also in another mount, without symlinks: the descriptor (O_PATH) opens nothing. No file system is
-// asked but those that the path leads through.
-Status FindInRoot(const std::string& root, const std::string& path, int* fd);
+// Finds `path` inside the tree at `root`, without symlinks, and in another mount only if allowed: the descriptor (O_PATH) opens nothing. No
+// file system is asked but those that the path leads through.
+Status FindInRoot(const std::string& root, const std::string& path, bool allow_mounts, int* fd);
 
 // Reads at most `max_bytes` of such a regular file.
 Status ReadInRoot(const std::string& root, const std::string& path, bool allow_symlinks, size_t max_bytes,

@@ -2,7 +2,7 @@ import { LIMITS } from '../events/table.gen.ts';
 import type { ContainerLook } from '../host/container-look.ts';
 import type { ContainerRootReader } from '../host/container-root.ts';
 import { kindsOfEvents, NO_KINDS, OPEN_EVENTS } from '../plan/verdicts/call-kinds.ts';
-import { namedPathsOf, type NamedPath } from '../plan/named-paths.ts';
+import { isNamedBy, namedPathsOf, type NamedPath } from '../plan/named-paths.ts';
 import type { LiveProbe } from '../probe/live.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -16,15 +16,19 @@ export const FILES_MAX = 256;
 const LOOK_MS = 60_000;
 const RETRY_MS = 1000;
 const NOW = -Infinity;
+/** Limit on what `status` and the log name. */
+const LEFT_OUT_MAX = 10;
+/** Limit on what the log names, in all. */
+const SAID_MAX = 200;
 const OPENS = kindsOfEvents(OPEN_EVENTS);
 
 export interface KnownFilesOptions {
   readonly probe: Pick<LiveProbe, 'knowFile' | 'forgetFile'>;
   readonly reader: Pick<ContainerRootReader, 'hasContainerRoot'>;
-  /** Looks for files as this process has them. Throws an Error if it is gone. */
-  readonly lookInto: (pid: number) => Pick<ContainerLook, 'openFile' | 'namesIn' | 'close'>;
-  /** A process of the container with this cgroup. */
-  readonly processOf: (cgroupId: number) => number | undefined;
+  /** Looks for files as this process has them. Throws an Error if it cannot. */
+  readonly lookInto: (pid: number) => Pick<ContainerLook, 'kindOf' | 'find' | 'namesIn' | 'close'>;
+  /** Processes of the container with this cgroup, the first one first. */
+  readonly processesOf: (cgroupId: number) => readonly number[];
   /** Whether this host can refuse opens. */
   readonly canRefuse: () => boolean;
   readonly logger: Logger;
@@ -35,28 +39,32 @@ export interface KnownFilesOptions {
 /** What is known by inode. */
 export interface KnownFilesStatus {
   readonly files: number;
-  /** Containers in which rules name more than is looked for: the rest is known by path alone. */
+  /** Containers in which rules name more than is known: the rest is known by path alone. */
   readonly partial: number;
+  /** What is left out in any of them, as rules have it; at most LEFT_OUT_MAX. */
+  readonly leftOut: readonly string[];
 }
 
 interface OfContainer {
   rules: readonly LoadedRule[];
   named: readonly NamedPath[];
-  /** By their keys in the kernel, the least recently seen first. */
-  readonly keys: Set<string>;
+  /** Their paths, by their keys in the kernel, the least recently seen first. */
+  readonly files: Map<string, string>;
   nextMs: number;
-  isAll: boolean;
+  /** As rules have it; undefined before the first look. */
+  leftOut: readonly string[] | undefined;
 }
 
 /**
  * Has the kernel know by their inodes the files that rules name which deny opens: they are refused by whatever name they are opened, such as
- * a hard link. A file is known within a minute, and stays so when it is moved. Of one that is not, the path decides. Nothing is read.
+ * a hard link. A file is known within a minute, and stays so when it is moved, while denial lasts there. Of one that is not, the path decides.
+ * No file is opened.
  */
 export class KnownFiles {
   readonly #options: KnownFilesOptions;
   readonly #containers = new Map<number, OfContainer>();
   #isLooking = false;
-  #isSaid = false;
+  readonly #said = new Set<string>();
 
   constructor(options: KnownFilesOptions) {
     this.#options = options;
@@ -88,9 +96,11 @@ export class KnownFiles {
 
   status(): KnownFilesStatus {
     const all = [...this.#containers.values()];
+    const leftOut = [...new Set(all.flatMap((one) => one.leftOut ?? []))];
     return {
-      files: all.reduce((sum, { keys }) => sum + keys.size, 0),
-      partial: all.filter(({ isAll }) => !isAll).length,
+      files: all.reduce((sum, { files }) => sum + files.size, 0),
+      partial: all.filter((one) => (one.leftOut ?? []).length > 0).length,
+      leftOut: leftOut.sort().slice(0, LEFT_OUT_MAX),
     };
   }
 
@@ -105,58 +115,54 @@ export class KnownFiles {
       this.#containers.set(cgroupId, {
         rules,
         named,
-        keys: new Set(),
+        files: new Map(),
         nextMs: NOW,
-        isAll: true,
+        leftOut: undefined,
       });
   }
 
   async #look(cgroupId: number, container: OfContainer): Promise<void> {
-    const { reader, processOf, canRefuse, nowMs } = this.#options;
+    const { reader, processesOf, canRefuse, nowMs } = this.#options;
     container.nextMs = nowMs() + LOOK_MS;
     if (!canRefuse()) return;
-    const pid = processOf(cgroupId);
-    if (pid === undefined || !reader.hasContainerRoot(pid)) {
+    const pid = processesOf(cgroupId).find((one) => reader.hasContainerRoot(one));
+    if (pid === undefined) {
       container.nextMs = nowMs() + RETRY_MS;
       return;
     }
-    const seen = new Set<string>();
+    const { named } = container;
+    const seen = new Map<string, string>();
     const isWanted = (): boolean => this.#containers.get(cgroupId) === container;
     const use = (fd: number, path: string): boolean => {
       // The kernel judges no opens by longer paths.
       if (Buffer.byteLength(path) >= LIMITS.VERDICT_PATH_MAX) return true;
       if (seen.size >= FILES_MAX) return false;
-      const key = this.#know(cgroupId, fd, path);
-      if (key !== undefined) seen.add(key);
-      return key !== undefined;
+      const known = this.#know(cgroupId, fd, path, container);
+      if (known !== undefined) seen.set(...known);
+      return known !== undefined;
     };
-    const isAll = await this.#search(pid, container.named, use, isWanted);
-    if (isAll === undefined || !isWanted()) {
-      this.#forgetAll(seen);
+    const leftOut = await this.#search(pid, named, use, isWanted);
+    if (leftOut === undefined || !isWanted()) {
+      this.#forgetAll(seen.keys());
       return;
     }
-    container.isAll = isAll;
-    this.#keep(container, seen);
-    if (isAll || this.#isSaid) return;
-    this.#isSaid = true;
-    this.#options.logger.warn(
-      { cgroupId, files: seen.size },
-      'rules that deny name more files than are known by their inodes: the rest is known by path alone, which another name of a file gets around',
-    );
+    const given = this.#keep(container, seen);
+    container.leftOut = [...leftOut.map(({ text }) => text), ...given];
+    this.#say(cgroupId, container.leftOut);
   }
 
-  /** Returns whether all was looked through; undefined: it is not wanted any more, or the process is gone. */
+  /** Returns what was left out; undefined: it is not wanted any more. */
   async #search(
     pid: number,
     named: readonly NamedPath[],
     use: (fd: number, path: string) => boolean,
     isWanted: () => boolean,
-  ): Promise<boolean | undefined> {
+  ): Promise<readonly NamedPath[] | undefined> {
     let look: ReturnType<KnownFilesOptions['lookInto']>;
     try {
       look = this.#options.lookInto(pid);
     } catch {
-      return undefined;
+      return named;
     }
     try {
       return await inTurns(new NamedFilesSearch(look, use).find(named), isWanted);
@@ -165,23 +171,37 @@ export class KnownFiles {
     }
   }
 
-  /** Those that were not seen now may have another name: they stay as long as there is room. */
-  #keep({ keys }: OfContainer, seen: ReadonlySet<string>): void {
-    for (const key of seen) {
-      keys.delete(key);
-      keys.add(key);
+  /** Those that were not seen now may have another name: they stay as long as there is room. Returns the paths of those that do not. */
+  #keep({ files }: OfContainer, seen: ReadonlyMap<string, string>): readonly string[] {
+    for (const [key, path] of seen) {
+      files.delete(key);
+      files.set(key, path);
     }
-    const excess = [...keys].slice(0, Math.max(0, keys.size - FILES_MAX));
-    for (const key of excess) keys.delete(key);
-    this.#forgetAll(excess);
+    const excess = [...files].slice(0, Math.max(0, files.size - FILES_MAX));
+    for (const [key] of excess) files.delete(key);
+    this.#forgetAll(excess.map(([key]) => key));
+    return excess.map(([, path]) => path);
   }
 
-  /** Undefined: the kernel has no room, or does not refuse opens any more. */
-  #know(cgroupId: number, fd: number, path: string): string | undefined {
+  /**
+   * Returns its key and the path that it is known by: the first one that rules have named. Another name that it gets later, which other
+   * rules name, must not take that away. Undefined: the kernel has no room, or does not refuse opens any more.
+   */
+  #know(
+    cgroupId: number,
+    fd: number,
+    path: string,
+    { files, named }: OfContainer,
+  ): [key: string, path: string] | undefined {
+    const { probe, logger } = this.#options;
     try {
-      return this.#options.probe.knowFile(cgroupId, fd, path);
+      const key = probe.knowFile(cgroupId, fd, path);
+      const first = files.get(key) ?? path;
+      if (named.some((one) => isNamedBy(first, one))) return [key, first];
+      probe.forgetFile(key);
+      return [probe.knowFile(cgroupId, fd, path), path];
     } catch (error) {
-      this.#options.logger.debug({ error, cgroupId }, 'a file is not known by its inode');
+      logger.debug({ error, cgroupId }, 'a file is not known by its inode');
       return undefined;
     }
   }
@@ -189,19 +209,26 @@ export class KnownFiles {
   #forget(cgroupId: number): void {
     const known = this.#containers.get(cgroupId);
     this.#containers.delete(cgroupId);
-    this.#forgetAll(known?.keys ?? []);
+    this.#forgetAll(known?.files.keys() ?? []);
   }
 
   #forgetAll(keys: Iterable<string>): void {
     try {
       for (const key of keys) this.#options.probe.forgetFile(key);
     } catch (error) {
-      // What is left says what is true, and no container with this cgroup will come.
-      this.#options.logger.warn(
-        { error },
-        'files that were known by their inodes are not forgotten',
-      );
+      this.#options.logger.warn({ error }, 'files that were known by their inodes stay so');
     }
+  }
+
+  /** Once for each. */
+  #say(cgroupId: number, leftOut: readonly string[]): void {
+    const news = leftOut.filter((text) => !this.#said.has(text)).slice(0, LEFT_OUT_MAX);
+    if (news.length === 0 || this.#said.size >= SAID_MAX) return;
+    for (const text of news) this.#said.add(text);
+    this.#options.logger.warn(
+      { cgroupId, leftOut: news },
+      'rules that deny name more files here than are known by their inodes: these are known by path alone, which another name of a file gets around',
+    );
   }
 }
 

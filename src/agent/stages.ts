@@ -171,7 +171,7 @@ export class Stages {
       probe,
       reader: containerRootReader,
       lookInto: (pid) => new ContainerLook(pid),
-      processOf: (cgroupId) => this.apps.firstProcessOf(cgroupId),
+      processesOf: (cgroupId) => this.apps.processesIn(cgroupId),
       canRefuse: () => this.refusals.file.isAvailable(),
       logger,
       nowMs,

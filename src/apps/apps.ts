@@ -11,7 +11,7 @@ import { configuredRuntimes, type AppsConfig } from './configured-runtimes.ts';
 import { ContainerRegistry } from './container-registry.ts';
 import type { RegistryListener, RegistryMatch } from './registry-dependencies.ts';
 import type { Container } from './identity.ts';
-import { processesOf } from './cgroup-processes.ts';
+import { processesBelow, processesOf } from './cgroup-processes.ts';
 import { ContainerLooks, type AppFiles } from './container-looks.ts';
 import { AppWishes, asksByFile, decideScope, type ScopeMode, type Staging } from './opt-in.ts';
 import type { Resolution } from './resolution.ts';
@@ -178,6 +178,12 @@ export class Apps {
   /** Some of the processes that run in the container, the first one of it among them; none when it is gone. */
   processesOf(runtime: RuntimeName, key: string): readonly number[] {
     return processesOf(this, runtime, key) ?? [];
+  }
+
+  /** Processes that run in the container with this root cgroup, its first one first; where no runtime tells, that with the least pid. */
+  processesIn(rootCgroupId: number): readonly number[] {
+    const first = this.firstProcessOf(rootCgroupId);
+    return first === undefined ? processesBelow(this, rootCgroupId) : [first];
   }
 
   /** As `#nestedCgroupOf`; undefined where no runtime makes such cgroups. */

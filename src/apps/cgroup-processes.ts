@@ -27,6 +27,19 @@ export function processesOf(
   return paths.flatMap((path) => pidsIn(join(hierarchy.mountPoint, path))).slice(0, PIDS_MAX);
 }
 
+/** Processes of the container with this root cgroup, as `processesOf`, by their pids; none when it is gone. */
+export function processesBelow(
+  {
+    registry,
+    hierarchy,
+  }: { readonly registry: ContainerRegistry; readonly hierarchy: CgroupHierarchy },
+  rootCgroupId: number,
+): readonly number[] {
+  const path = registry.entries().find(({ cgroupId }) => cgroupId === rootCgroupId)?.path;
+  if (path === undefined || cgroupIdOf(hierarchy, path) !== rootCgroupId) return [];
+  return pidsIn(join(hierarchy.mountPoint, path)).sort((one, other) => one - other);
+}
+
 /** Processes of a cgroup and of those right below it: some runtimes put the first process into one named `init`. */
 export function pidsIn(folder: string): number[] {
   try {

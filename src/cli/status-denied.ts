@@ -27,7 +27,11 @@ export function deniedLines({
   knownFiles,
 }: AgentSnapshot['kernel']): string[] {
   // An agent of before has none.
-  const { files = 0, partial = 0 } = (knownFiles as Partial<typeof knownFiles> | undefined) ?? {};
+  const {
+    files = 0,
+    partial = 0,
+    leftOut = [],
+  } = (knownFiles as Partial<typeof knownFiles> | undefined) ?? {};
   const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
   const named = (names: readonly string[]): string =>
     names.map((name) => JSON.stringify(name)).join(', ');
@@ -58,7 +62,7 @@ export function deniedLines({
     );
   if (partial > 0)
     lines.push(
-      `KNOWN BY PATH ALONE in ${partial} containers: some files that these rules name, as there are too many. Another name gets around the rule`,
+      `known by path alone in ${partial} containers, as there are too many files or they cannot be looked for: ${named(leftOut)}. Another name gets around the rule`,
     );
   if (afterEffect.length > 0)
     lines.push(

@@ -11,7 +11,11 @@ export interface NamedPath {
   readonly parts: readonly NamedPart[];
   /** Also everything below it, if it is a directory. */
   readonly below: boolean;
+  /** As the rule has it. */
+  readonly text: string;
 }
+
+type Named = Omit<NamedPath, 'text'>;
 
 const WILD = /[?*[\\]/;
 const anyName = (): boolean => true;
@@ -24,7 +28,21 @@ export function namedPathsOf(rules: Iterable<LoadedRule>): readonly NamedPath[] 
   const found = new Map<string, NamedPath>();
   for (const { condition } of rules)
     for (const [key, path] of pathsIn(condition)) found.set(key, path);
-  return [...found.values()];
+  return [...found.values()].sort((one, other) => rankOf(one) - rankOf(other));
+}
+
+/** Single files first: there may be no room for all of a tree. */
+const rankOf = ({ parts, below }: NamedPath): number =>
+  (below ? 1 : 0) + (parts.every((part) => typeof part === 'string') ? 0 : 2);
+
+/** Whether it is one of the files that the path names. */
+export function isNamedBy(path: string, { parts, below }: NamedPath): boolean {
+  const names = path.split('/').slice(1);
+  if (below ? names.length < parts.length : names.length !== parts.length) return false;
+  return parts.every((part, at) => {
+    const name = names[at] ?? '';
+    return typeof part === 'string' ? part === name : part(name);
+  });
 }
 
 const KNOWN = new WeakMap<Checked, ReadonlyMap<string, NamedPath>>();
@@ -37,8 +55,10 @@ function pathsIn(condition: Checked): ReadonlyMap<string, NamedPath> {
     const ofDirectory = test.left.field === 'fd.directory';
     if (!isWanted || (!ofDirectory && test.left.field !== 'fd.name')) return false;
     for (const value of test.values) {
-      const path = pathOf(test.operator, String(value), ofDirectory);
-      if (path !== undefined) found.set(JSON.stringify([ofDirectory, test.operator, value]), path);
+      const text = String(value);
+      const path = pathOf(test.operator, text, ofDirectory);
+      if (path !== undefined)
+        found.set(JSON.stringify([ofDirectory, test.operator, text]), { ...path, text });
     }
     return false;
   });
@@ -46,11 +66,7 @@ function pathsIn(condition: Checked): ReadonlyMap<string, NamedPath> {
   return found;
 }
 
-function pathOf(
-  operator: Test['operator'],
-  text: string,
-  ofDirectory: boolean,
-): NamedPath | undefined {
+function pathOf(operator: Test['operator'], text: string, ofDirectory: boolean): Named | undefined {
   if (!text.startsWith('/') || text.includes('\0')) return undefined;
   const names = text.split('/').filter((name) => name !== '');
   const parts = names.map((name) => (WILD.test(name) ? compileGlob(name).test : name));
@@ -75,5 +91,5 @@ function pathOf(
 }
 
 /** The root alone would be all that there is. */
-const named = (parts: readonly NamedPart[], below: boolean): NamedPath | undefined =>
+const named = (parts: readonly NamedPart[], below: boolean): Named | undefined =>
   parts.length === 0 || (parts.length === 1 && parts[0] === anyName) ? undefined : { parts, below };

@@ -46,12 +46,16 @@ test('apps that are cgroups: found at start, dropped when gone, what is inside t
     assert.equal(apps.isInScope(pid), undefined, 'it has ended');
     const child = spawn('sh', [
       '-c',
-      `echo $$ > ${mountPoint}${parent}/web/worker/cgroup.procs && echo in && cat`,
+      `echo $$ > ${mountPoint}${parent}/web/worker/cgroup.procs && echo in && exec cat`,
     ]);
     await once(child.stdout, 'data');
     assert.equal(apps.isInScope(child.pid!), true, 'it is in a cgroup inside the app’s');
+    // Of such an app nobody says which one is its first.
+    assert.deepEqual(apps.processesIn(web), [child.pid]);
+    assert.deepEqual(apps.processesIn(web + 1_000_000), []);
     child.stdin.end();
     await once(child, 'close');
+    assert.deepEqual(apps.processesIn(web), []);
     const bad = make(`${parent}/bad name`);
     map.count(web, { emitted: 7, dropped: 1, prefiltered: 2 });
     await apps.rescan();

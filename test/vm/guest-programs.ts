@@ -28,8 +28,8 @@ const startOf = (pid: number): string | undefined =>
 export function prepareGuestsOnce(): void {
   mkdirSync(CACHE, { recursive: true });
   const script = join(import.meta.dirname, 'prepare.ts');
-  // The parent runs all files: who it is may be used again, not with the same start.
-  const ofRun = `${process.ppid} ${startOf(process.ppid)}`;
+  // The parent runs all files: its pid may be used again, not with the same start. Without a runner a file is a run of its own.
+  const ofRun = `${process.ppid} ${startOf(process.ppid)}${process.env['NODE_TEST_CONTEXT'] === undefined ? ` ${process.pid}` : ''}`;
   const args = [join(CACHE, 'lock'), process.execPath, '--import', 'tsx', script, ofRun];
   run('The set-up of guests failed', 'flock', args, { cwd: REPOSITORY });
 }

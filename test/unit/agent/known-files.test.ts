@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   fstatSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -11,11 +13,13 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, test } from 'node:test';
-import { openInRoot } from 'ebpf-loader-napi';
+import { findInRoot } from 'ebpf-loader-napi';
 import { FILES_MAX, KnownFiles } from '../../../src/agent/known-files.ts';
-import { LOOKS_MAX, NAMES_MAX } from '../../../src/agent/named-files.ts';
+import { ALL_LOOKS_MAX, MEANT_MAX, NamedFilesSearch } from '../../../src/agent/named-files.ts';
+import { namedPathsOf } from '../../../src/plan/named-paths.ts';
 import type { LoadedRule } from '../../../src/rules/rule-set.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { atOnce } from '../../../src/shared/turns.ts';
 import { ruleFiles, ruleSetOf } from '../../support/rules-load.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -49,9 +53,9 @@ beforeEach(() => {
   files = new KnownFiles({
     probe: {
       knowFile(cgroupId, fd, path) {
-        if (known.size >= room) throw new Error('E2BIG');
         const key = `${cgroupId} ${fstatSync(fd).ino}`;
-        known.set(key, path);
+        if (known.size >= room && !known.has(key)) throw new Error('E2BIG');
+        if (!known.has(key)) known.set(key, path);
         return key;
       },
       forgetFile(key) {
@@ -60,7 +64,18 @@ beforeEach(() => {
     },
     reader: { hasContainerRoot: (of) => of === PID },
     lookInto: () => ({
-      openFile: (path) => openInRoot(root, path),
+      kindOf(path) {
+        const stat = lstatSync(join(root, path), { throwIfNoEntry: false });
+        if (stat === undefined) return undefined;
+        return stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other';
+      },
+      find(path) {
+        try {
+          return findInRoot(root, path);
+        } catch {
+          return undefined;
+        }
+      },
       namesIn(path, max) {
         try {
           return readdirSync(join(root, path)).sort().slice(0, max);
@@ -70,9 +85,9 @@ beforeEach(() => {
       },
       close: () => closed++,
     }),
-    processOf: () => {
+    processesOf() {
       if (failing) throw new Error('unexpected');
-      return pid;
+      return pid === undefined ? [] : [pid];
     },
     canRefuse: () => canRefuse,
     logger: { ...SILENT_LOGGER, warn: () => warnings++ },
@@ -110,7 +125,7 @@ test('files that rules name are known, and no others', async () => {
     '/secrets/deep/b',
     '/srv/x',
   ]);
-  assert.deepEqual(files.status(), { files: 5, partial: 0 });
+  assert.deepEqual(files.status(), { files: 5, partial: 0, leftOut: [] });
 });
 
 test('a rule that denies no opens names no files', async () => {
@@ -158,11 +173,11 @@ test('where nothing is denied any more, nothing is known', async () => {
   await look(denying('fd.name = /a'));
   await files.onTick(new Map());
   assert.deepEqual(paths(), []);
-  assert.deepEqual(files.status(), { files: 0, partial: 0 });
+  assert.deepEqual(files.status(), { files: 0, partial: 0, leftOut: [] });
 });
 
 test('a container that ends while it is looked through leaves nothing', async () => {
-  write(...numbered(NAMES_MAX, '/d'));
+  write(...numbered(MEANT_MAX, '/d'));
   const looking = look(denying('fd.name startswith /d/'));
   assert.equal(files.isSettled(), false);
   await files.onTick(new Map());
@@ -205,15 +220,28 @@ test('a container that is not there yet is looked through as soon as it is', asy
   assert.deepEqual(paths(), ['/a']);
 });
 
-test('directories with too many names are left out, which is said once', async () => {
-  write(...numbered(NAMES_MAX + 1, '/many'), ...numbered(NAMES_MAX, '/some'));
-  const rules = denying('fd.name startswith /many/', 'fd.name startswith /some/');
+test('a tree with too many files is left out, which is said once; others are not', async () => {
+  write(...numbered(MEANT_MAX + 1, '/many'), ...numbered(MEANT_MAX, '/some'), '/etc/shadow');
+  const rules = denying(
+    'fd.name startswith /many/',
+    'fd.name startswith /some/',
+    'fd.name = /etc/shadow',
+  );
   await look(rules);
-  assert.deepEqual(paths(), numbered(NAMES_MAX, '/some'));
-  assert.deepEqual(files.status(), { files: NAMES_MAX, partial: 1 });
+  assert.deepEqual(paths(), ['/etc/shadow', ...numbered(MEANT_MAX, '/some')]);
+  assert.deepEqual(files.status(), { files: MEANT_MAX + 1, partial: 1, leftOut: ['/many/'] });
   nowMs = 60_000;
   await look(rules);
   assert.equal(warnings, 1);
+});
+
+test('also one with too many directories, or whose files are in several', async () => {
+  for (const nth of numbered(MEANT_MAX, '/a')) write(...numbered(2, nth));
+  write(`/d${'/x'.repeat(20)}/a`, '/d/b', '/z');
+  const rules = ['/a/', '/d/'].map((tree) => `fd.name startswith ${tree}`);
+  await look(denying(...rules, 'fd.name = /z'));
+  assert.deepEqual(paths(), ['/z']);
+  assert.deepEqual(files.status().leftOut, ['/a/', '/d/']);
 });
 
 test('one name of a large directory is found', async () => {
@@ -222,32 +250,67 @@ test('one name of a large directory is found', async () => {
   assert.deepEqual(paths(), numbered(10, '/many'));
 });
 
-test('at most so many files of a container are known: those that were seen last', async () => {
-  const folders = numbered(6, '/d');
-  write(...folders.flatMap((folder) => numbered(NAMES_MAX, folder)));
-  const rules = denying('fd.name startswith /d/');
-  await look(rules);
+test('single files come before trees, whatever comes first in the rules', async () => {
+  const trees = numbered(5, '/d');
+  write(...trees.flatMap((tree) => numbered(MEANT_MAX, tree)), '/z');
+  await look(denying(...trees.map((tree) => `fd.name startswith ${tree}/`), 'fd.name = /z'));
   assert.equal(known.size, FILES_MAX);
-  assert.deepEqual(files.status(), { files: FILES_MAX, partial: 1 });
-  for (const folder of folders.slice(0, 5)) rmSync(join(root, folder), { recursive: true });
+  assert.ok(paths().includes('/z'));
+  // The fourth is begun, and not whole.
+  assert.deepEqual(files.status(), {
+    files: FILES_MAX,
+    partial: 1,
+    leftOut: ['/d/0003/', '/d/0004/'],
+  });
+});
+
+test('what was not seen last makes room, which is said', async () => {
+  const trees = numbered(4, '/d');
+  const rules = denying('fd.name = /old', ...trees.map((tree) => `fd.name startswith ${tree}/`));
+  write('/old');
+  await look(rules);
+  renameSync(join(root, 'old'), join(root, 'elsewhere'));
+  write(...trees.flatMap((tree) => numbered(MEANT_MAX, tree)));
   nowMs = 60_000;
   await look(rules);
   assert.equal(known.size, FILES_MAX);
-  assert.deepEqual(paths().slice(-NAMES_MAX), numbered(NAMES_MAX, '/d/0005'));
+  assert.deepEqual(files.status(), { files: FILES_MAX, partial: 1, leftOut: ['/old'] });
 });
 
-test('a search is bounded, however deep and wide a tree is', async () => {
-  const deep = `/d${'/x'.repeat(20)}`;
-  write(`${deep}/a`, '/d/b');
-  await look(denying('fd.name startswith /d/'));
-  assert.deepEqual(paths(), ['/d/b']);
-  assert.equal(files.status().partial, 1);
-  for (const one of numbered(NAMES_MAX, '/w'))
-    for (const two of numbered(NAMES_MAX, one)) mkdirSync(join(root, two), { recursive: true });
-  assert.ok(NAMES_MAX ** 2 > LOOKS_MAX);
-  write('/z');
-  await look(denying('fd.name startswith /w/', 'fd.name = /z'));
-  assert.deepEqual(paths(), ['/d/b']);
+test('a search is bounded, however many directories a pattern leads through', () => {
+  const looked: string[] = [];
+  const search = new NamedFilesSearch(
+    {
+      kindOf: () => 'directory',
+      find: () => undefined,
+      namesIn(path) {
+        looked.push(path);
+        return numbered(MEANT_MAX, '').map((name) => name.slice(1));
+      },
+    },
+    () => true,
+  );
+  const named = Array.from({ length: 20 }, (_, nth) => `fd.name pmatch ("/${nth}/*/*/*/x*")`);
+  const left = atOnce(search.find(namedPathsOf(denying(...named))));
+  assert.equal(left.length, 20);
+  assert.ok(looked.length <= ALL_LOOKS_MAX, `${looked.length}`);
+});
+
+test('another name in a place that rules name takes nothing away', async () => {
+  write('/etc/key', '/bin/tool');
+  const rules = denying('fd.name = /etc/key', 'fd.name startswith /bin/');
+  await look(rules);
+  linkSync(join(root, 'etc/key'), join(root, 'bin/x'));
+  nowMs = 60_000;
+  await look(rules);
+  assert.deepEqual(paths(), ['/bin/tool', '/etc/key']);
+  rmSync(join(root, 'etc/key'));
+  nowMs = 120_000;
+  await look(rules);
+  assert.deepEqual(paths(), ['/bin/tool', '/etc/key']);
+  // Until no rule names that any more.
+  await look(denying('fd.name startswith /bin/'));
+  assert.deepEqual(paths(), ['/bin/tool', '/bin/x']);
 });
 
 test('if the kernel has no more room, the rest is known by path alone', async () => {
@@ -255,7 +318,7 @@ test('if the kernel has no more room, the rest is known by path alone', async ()
   room = 1;
   await look(denying('fd.name in (/a, /b)'));
   assert.equal(known.size, 1);
-  assert.deepEqual(files.status(), { files: 1, partial: 1 });
+  assert.deepEqual(files.status(), { files: 1, partial: 1, leftOut: ['/b'] });
   assert.equal(warnings, 1);
 });
 

@@ -2,7 +2,6 @@
 // an emulated machine. In none of these: what tests the loader beside the kernel, and what needs a real machine's speed.
 import '../../kernel/open.test.ts';
 import '../../kernel/open-path.test.ts';
-import '../../kernel/container-look.test.ts';
 import '../../kernel/exec.test.ts';
 import '../../kernel/exec-arguments.test.ts';
 import '../../kernel/exec-file.test.ts';
