@@ -69,6 +69,8 @@ function pathsIn(condition: Checked): ReadonlyMap<string, NamedPath> {
 function pathOf(operator: Test['operator'], text: string, ofDirectory: boolean): Named | undefined {
   if (!text.startsWith('/') || text.includes('\0')) return undefined;
   const names = text.split('/').filter((name) => name !== '');
+  // The kernel has no such path.
+  if (names.some((name) => name === '.' || name === '..')) return undefined;
   const parts = names.map((name) => (WILD.test(name) ? compileGlob(name).test : name));
   switch (operator) {
     case '=':

@@ -54,6 +54,8 @@ test('what is no name of a file that could be looked for', () => {
     'fd.filename = id_rsa',
     'fd.name = relative/path',
     'fd.name startswith /',
+    'fd.name = /a/../b',
+    'fd.name pmatch (/a/./b)',
     'fd.directory = /',
     'proc.exepath = /bin/sh',
   ])
