@@ -4,12 +4,12 @@ import type { NamedPart, NamedPath } from '../plan/named-paths.ts';
 import type { Steps } from '../shared/turns.ts';
 
 /** A directory is not looked through if it has more names than this. */
-export const LISTED_MAX = 4096;
+const LISTED_MAX = 4096;
 /** What a rule names is left out if more files are meant, or if they are more than so many directories below it. */
 export const MEANT_MAX = 64;
-export const DEPTH_MAX = 8;
+const DEPTH_MAX = 8;
 /** Limit on files and directories that are looked at for one of the rules' paths, and in all. */
-export const LOOKS_MAX = 256;
+const LOOKS_MAX = 256;
 export const ALL_LOOKS_MAX = 1024;
 /** A depth: only a file counts. */
 const NOT_BELOW = -1;
