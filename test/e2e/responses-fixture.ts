@@ -4,7 +4,7 @@ import type { TestDockerd } from '../support/dockerd.ts';
 import { until, type DetectionLine } from '../support/e2e-agent.ts';
 import { agentLines, runContainer } from '../support/e2e-docker.ts';
 import { call, callFd } from '../support/kernel-calls.ts';
-import { stepsProgram, type Step } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 
 export const RULES = `
 - rule: Shadow read

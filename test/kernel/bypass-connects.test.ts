@@ -19,7 +19,7 @@ import { ipv4 } from '../support/kernel-calls.ts';
 import { runsIn } from '../support/kernel-container.ts';
 import { findHierarchy, missingHierarchy } from '../support/kernel-cgroups.ts';
 import { DENIED, FREE } from '../support/kernel-denied-connects.ts';
-import type { Step, StepResult } from '../support/kernel-probe.ts';
+import type { Step, StepResult } from '../support/kernel-process.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
 import { until } from '../support/until.ts';

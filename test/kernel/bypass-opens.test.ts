@@ -17,7 +17,7 @@ import {
 } from '../support/bypass.ts';
 import { call, text } from '../support/kernel-calls.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import type { Step, StepResult } from '../support/kernel-probe.ts';
+import type { Step, StepResult } from '../support/kernel-process.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';
 import { forbidden } from '../support/kernel-uring.ts';

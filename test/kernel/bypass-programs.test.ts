@@ -24,7 +24,7 @@ import {
 } from '../support/bypass.ts';
 import { escaped, inNamespaces } from '../support/kernel-container.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { stepsProgram, type Step, type StepResult } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type StepResult } from '../support/kernel-process.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { PROGRAM_WAYS, type Outcome } from '../support/ways-around.ts';
 

@@ -3,7 +3,7 @@ import { lstatSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import { raw } from '../support/kernel-probe.ts';
+import { raw } from '../support/kernel-process.ts';
 import {
   call,
   callFd,

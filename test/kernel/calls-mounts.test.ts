@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { call, callFd, suiteOf, testAllAsserted, text } from '../support/kernel-calls.ts';
-import type { Step } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 const AT_FDCWD = -100;
 const CLONE_NEWNS = 0x20000;

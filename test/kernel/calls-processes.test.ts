@@ -10,7 +10,7 @@ import {
   u32,
   type CallRun,
 } from '../support/kernel-calls.ts';
-import type { Step } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 const AT_FDCWD = -100;
 const BPF_MAP_CREATE = 0;

@@ -7,7 +7,8 @@ import { bootTimeNs, type LoaderScopePattern } from 'ebpf-loader-napi';
 import { matchPath } from '../../src/apps/patterns.ts';
 import { assertOutside } from '../support/kernel-facts.ts';
 import { findHierarchy, missingHierarchy } from '../support/kernel-cgroups.ts';
-import { childrenOf, KernelProbe, type Step } from '../support/kernel-probe.ts';
+import { childrenOf, KernelProbe } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 const HEX = '0123456789abcdef'.repeat(4);
 

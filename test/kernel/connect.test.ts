@@ -11,7 +11,8 @@ import type { SocketAddress, SocketTuple } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { KernelProbe, raw, type StepResult, type TestProcess } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import { raw, type StepResult, type TestProcess } from '../support/kernel-process.ts';
 
 const AF_UNSPEC = 0;
 const AF_UNIX = 1;

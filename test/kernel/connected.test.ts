@@ -1,7 +1,7 @@
 // When a socket counts as connected: with a peer, also while one side or both have stopped writing; by the kernel's own word.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import type { Step } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 import { bytes, call, callFd, ipv4, suiteOf, u32, type CallRun } from '../support/kernel-calls.ts';
 import { read } from '../support/rules-field-reads.ts';
 import { makeSubject } from '../support/rules-subject.ts';

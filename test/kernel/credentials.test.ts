@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { assertHeader, readFacts } from '../support/kernel-facts.ts';
-import { KernelProbe, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 const CLONE_NEWUSER = 0x10000000;
 const CLONE_NEWPID = 0x20000000;

@@ -19,13 +19,8 @@ import { heldBpfIds, leftBpfIds, type BpfId } from '../support/kernel-bpf-ids.ts
 import { findHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
 import { FACADE } from '../support/kernel-loader.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { until } from '../support/until.ts';
 import { verdictTable } from '../support/verdict-table.ts';

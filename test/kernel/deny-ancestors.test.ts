@@ -8,13 +8,8 @@ import fc from 'fast-check';
 import { call, text } from '../support/kernel-calls.ts';
 import { escaped } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import {

@@ -18,13 +18,8 @@ import { RuleEngine } from '../../src/rules/engine.ts';
 import { bytes, call, callFd, text } from '../support/kernel-calls.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { refuseCalls, refusingTest } from '../support/kernel-refused-files.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { makeProcess, makeSubject } from '../support/rules-subject.ts';

@@ -11,12 +11,8 @@ import { BAD, DENIED, DeniedConnects, FREE, TABLE } from '../support/kernel-deni
 import { header, message, MSG_FASTOPEN } from '../support/kernel-messages.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 import { findHierarchy, missingHierarchy } from '../support/kernel-cgroups.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { until } from '../support/until.ts';

@@ -7,7 +7,7 @@ import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
 import { BAD, DENIED, DeniedConnects, FREE, TABLE } from '../support/kernel-denied-connects.ts';
 import { header, message } from '../support/kernel-messages.ts';
-import type { Step } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
 

@@ -16,14 +16,8 @@ import type { WireEvent } from '../../src/events/wire-event.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-  type TestProcess,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from '../support/kernel-process.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
 import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';

@@ -21,13 +21,8 @@ import { RuleEngine } from '../../src/rules/engine.ts';
 import { call, callFd, text } from '../support/kernel-calls.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { programOf } from '../support/kernel-program.ts';
 import { forbidden } from '../support/kernel-uring.ts';
 import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';

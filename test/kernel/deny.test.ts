@@ -6,14 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { RECORD_FLAGS, EXEC, LIMITS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-  type TestProcess,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from '../support/kernel-process.ts';
 import { escaped, inNamespaces, OWN_NAMESPACES } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import { standStill } from '../support/stand-still.ts';

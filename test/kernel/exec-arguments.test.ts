@@ -5,7 +5,8 @@ import { before, describe, test } from 'node:test';
 import { EXEC, LIMITS } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { execSuite, runIntoExec, type ExecCheck } from '../support/kernel-exec.ts';
-import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { KernelProbe, type TestCgroup } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 /** `tracepoints`: as KernelProbe's option. */
 const execTests = (tracepoints: boolean) => (): void => {

@@ -5,7 +5,8 @@ import { before, describe, test } from 'node:test';
 import { EXEC, RECORD_FLAGS } from '../../src/events/table.gen.ts';
 import { assertExecFile, PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
 import { execSuite } from '../support/kernel-exec.ts';
-import { KernelProbe, stepsProgram, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 
 const AT_EMPTY_PATH = 0x1000;
 

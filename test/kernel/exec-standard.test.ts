@@ -6,7 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import { call, callFd } from '../support/kernel-calls.ts';
 import { runIntoExec, standardOf } from '../support/kernel-exec.ts';
 import { listening, STREAM } from '../support/kernel-messages.ts';
-import { KernelProbe, stepsProgram, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { LIMITS } from '../../src/events/table.gen.ts';
-import { KernelProbe, raw, STANDARD_PROGRAMS, stepsProgram } from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS } from '../support/kernel-probe.ts';
+import { raw, stepsProgram } from '../support/kernel-process.ts';
 
 const ENOENT = -2;
 const EACCES = -13;

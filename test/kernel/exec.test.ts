@@ -15,7 +15,8 @@ import {
   readStat,
 } from '../support/kernel-facts.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { KernelProbe, raw, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { KernelProbe, type TestCgroup } from '../support/kernel-probe.ts';
+import { raw, type Step } from '../support/kernel-process.ts';
 
 const CLONE_NEWPID = 0x20000000;
 const NOBODY = 65534;

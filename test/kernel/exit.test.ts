@@ -4,7 +4,8 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import { HEADER } from '../../src/events/table.gen.ts';
 import { assertHeader, readFacts, readStat } from '../support/kernel-facts.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { KernelProbe, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 describe('exit', () => {
   let probe: KernelProbe;

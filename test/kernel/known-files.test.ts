@@ -17,13 +17,8 @@ import { after, afterEach, before, describe } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { refuseFiles, refusingTest } from '../support/kernel-refused-files.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';

@@ -14,7 +14,8 @@ import {
 } from 'ebpf-loader-napi';
 import { EVENT_TABLE, KINDS, MORE_HOOKS, WIRE_VERSION } from '../../src/events/table.gen.ts';
 import { descriptors, FACADE, HOOKS, OPTIONS, PATTERN } from '../support/kernel-loader.ts';
-import { KernelProbe, stepsProgram } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import { stepsProgram } from '../support/kernel-process.ts';
 import { INSTRUCTIONS_MAX, verifiedInstructions } from '../support/verified-instructions.ts';
 
 const CALL_HOOKS = Object.values(EVENT_TABLE)

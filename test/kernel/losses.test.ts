@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { RecordLosses, type ContainerLoss } from '../../src/agent/record-losses.ts';
 import { SILENT_LOGGER } from '../../src/shared/logger.ts';
-import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { KernelProbe, type TestCgroup } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 import { standStill } from '../support/stand-still.ts';
 
 const FILE = '/etc/hostname';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { Step } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 import {
   bytes,
   call,

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { KernelProbe, type Step } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 /** More than the kernel's map of containers holds. */
 const NESTED = LIMITS.SCOPE_MAX + 1000;

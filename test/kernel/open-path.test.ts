@@ -14,7 +14,8 @@ import { after, before, describe, test } from 'node:test';
 import { FILE_FLAGS, OPEN } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { assertOpenFile, PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
-import { KernelProbe, raw, type Step, type StepResult } from '../support/kernel-probe.ts';
+import { KernelProbe } from '../support/kernel-probe.ts';
+import { raw, type Step, type StepResult } from '../support/kernel-process.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 const O_PATH = 0o10000000;

@@ -31,8 +31,7 @@ describe('a raced open', () => {
   let dir: string;
   let secret: string;
   before(() => {
-    // Room for all of them: what is lost here would be no miss of the rule's.
-    probe = new KernelProbe({ bulkRingBytes: 1 << 24 });
+    probe = new KernelProbe();
     dir = realpathSync(mkdtempSync(join(tmpdir(), 'varvel-races-')));
     secret = join(dir, 'secret');
     writeFileSync(secret, 'S');

@@ -6,13 +6,12 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import type { RecordBytes } from '../../src/events/batch.ts';
 import { HEADER, KINDS, OPEN } from '../../src/events/table.gen.ts';
 import {
-  stepsProgram,
   withProbe,
   type KernelProbe,
   type KernelProbeOptions,
-  type Step,
   type TestCgroup,
 } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 
 const FILE = '/etc/hostname';
 

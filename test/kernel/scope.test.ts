@@ -3,7 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import type { LoaderError, LoaderScopeEntry } from 'ebpf-loader-napi';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
-import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { KernelProbe, type TestCgroup } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 
 const O_RDWR = 2;
 const O_CREAT = 0o100;

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readStat } from '../support/kernel-facts.ts';
 import { call } from '../support/kernel-calls.ts';
-import { stepsProgram, type Step, type TestProcess } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from '../support/kernel-process.ts';
 import { assertFields, inner, LOOK, look, TreeProbe } from '../support/kernel-tree.ts';
 
 const CHAIN = 200;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Process } from '../../src/context/process.ts';
 import { readStat } from '../support/kernel-facts.ts';
-import { stepsProgram, type Step } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { TreeProbe } from '../support/kernel-tree.ts';
 
 const OPEN: readonly Step[] = ['openat', -100, '/etc/hostname', 0, 0];

@@ -6,12 +6,8 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Process } from '../../src/context/process.ts';
 import { ancestorsOf, becomesZombie, readStat } from '../support/kernel-facts.ts';
-import {
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestProcess,
-} from '../support/kernel-probe.ts';
+import { STANDARD_PROGRAMS } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from '../support/kernel-process.ts';
 import { assertFields, inner, LOOK, look, TreeProbe } from '../support/kernel-tree.ts';
 
 const PR_SET_CHILD_SUBREAPER = 36;

@@ -5,14 +5,8 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, realpathSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import {
-  childrenOf,
-  KernelProbe,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-  type TestProcess,
-} from '../support/kernel-probe.ts';
+import { childrenOf, KernelProbe, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from '../support/kernel-process.ts';
 import { assertFields, inner, LOOK, look, TreeProbe } from '../support/kernel-tree.ts';
 
 const CHILDREN = 200;

@@ -1,7 +1,7 @@
 // Processes by the ten thousands: the tree stays within its bounds, is right for the next one, and gives back what it took.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { stepsProgram, type Step } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { inner, LOOK, look, TreeProbe } from '../support/kernel-tree.ts';
 
 const FORKS = 50_000;

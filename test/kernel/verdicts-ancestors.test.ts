@@ -12,14 +12,8 @@ import type { KernelEvent } from '../../src/events/event.ts';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { escaped, inNamespaces, OWN_NAMESPACES } from '../support/kernel-container.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-  type TestProcess,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from '../support/kernel-process.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import {
   ancestorCall,

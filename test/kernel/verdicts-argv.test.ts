@@ -7,13 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import { PRIVATE_MOUNTS } from '../support/kernel-file-facts.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { argvCall, argvCondition, knownArgv } from '../support/verdict-argv-cases.ts';
 import { deniedByTable, deniedInKernel } from '../support/verdict-denials.ts';

@@ -10,13 +10,8 @@ import fc from 'fast-check';
 import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { ALL_FAILING, verdictOf } from '../../src/plan/verdicts/verdict.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { ruleFiles, ruleSetOf } from '../support/rules-load.ts';
 import { connectCall, connectCondition, knownConnect } from '../support/verdict-connect-cases.ts';
 import { verdictTable } from '../support/verdict-table.ts';

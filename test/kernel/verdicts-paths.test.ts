@@ -10,13 +10,8 @@ import { kindIndex, type PathKind } from '../../src/plan/verdicts/call-kinds.ts'
 import { PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
 import { ALL_FAILING, verdictOf, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
 import { call, callFd, text } from '../support/kernel-calls.ts';
-import {
-  KernelProbe,
-  stepsProgram,
-  STANDARD_PROGRAMS,
-  type Step,
-  type TestCgroup,
-} from '../support/kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
+import { stepsProgram, type Step } from '../support/kernel-process.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 

@@ -14,7 +14,8 @@ import { ALL_FAILING, verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
 import { normalizePath } from '../../src/shared/path.ts';
 import { falcoRuleSources } from '../support/falco.ts';
-import { KernelProbe, type Step, type TestCgroup } from '../support/kernel-probe.ts';
+import { KernelProbe, type TestCgroup } from '../support/kernel-probe.ts';
+import type { Step } from '../support/kernel-process.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
 import { verdictTable } from '../support/verdict-table.ts';
 
@@ -49,7 +50,7 @@ describe('verdicts of opens', () => {
   let dir: string;
   let cgroup: TestCgroup;
   before(() => {
-    probe = new KernelProbe({ withVerdictRun: true });
+    probe = new KernelProbe({ withVerdictRun: true, floods: true });
     dir = mkdtempSync(join(tmpdir(), 'varvel-verdicts-'));
     for (const name of ['secret', 'plain', '.hidden']) mkdirSync(join(dir, name));
     for (const name of ['secret/file', 'plain/file', 'plain/key.pem', '.hidden/file'])

@@ -19,14 +19,8 @@ import { RuleEngine } from '../../src/rules/engine.ts';
 import { loadRules, readRuleFile } from '../../src/rules/loader/load.ts';
 import { removeCgroup, type missingHierarchy } from './kernel-cgroups.ts';
 import { escaped, runsIn } from './kernel-container.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type StepResult,
-  type TestCgroup,
-} from './kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from './kernel-probe.ts';
+import { stepsProgram, type Step, type StepResult } from './kernel-process.ts';
 import { ruleFiles, ruleSetOf } from './rules-load.ts';
 import { CONTAINER, makeProcess, makeSubject, RUNTIME } from './rules-subject.ts';
 import { until } from './until.ts';
@@ -210,7 +204,7 @@ export class Bypass {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'varvel-bypass', this.dir]);
     this.#defaultRules = new RuleEngine(ruleSet);
     const { hooks } = kernelPlanFor(ruleSet);
-    this.probe = new KernelProbe({ hierarchy, attach: STANDARD_PROGRAMS, bulkRingBytes: 1 << 24 });
+    this.probe = new KernelProbe({ hierarchy, attach: STANDARD_PROGRAMS, floods: true });
     const known = new Set(this.probe.probe.programs());
     for (const hook of ['io_uring', ...hooks])
       if (known.has(hook) && !STANDARD_PROGRAMS.includes(hook)) this.#attach(hook);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { stepsProgram, type StepResult } from './kernel-probe.ts';
+import { stepsProgram, type StepResult } from './kernel-process.ts';
 
 /** A BPF object of the kernel. Ids are given out in order and come back only after 2^31. */
 export interface BpfId {

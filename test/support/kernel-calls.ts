@@ -6,13 +6,8 @@ import { after, before, test } from 'node:test';
 import type { LoaderError } from 'ebpf-loader-napi';
 import { EVENT_TABLE, MORE_HOOKS, type EventName } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import {
-  KernelProbe,
-  raw,
-  type KernelProbeOptions,
-  type Step,
-  type TestCgroup,
-} from './kernel-probe.ts';
+import { KernelProbe, type KernelProbeOptions, type TestCgroup } from './kernel-probe.ts';
+import { raw, type Step } from './kernel-process.ts';
 
 /**
  * The events of native/schema/calls.mjs by the test that makes their calls, test/kernel/calls-<topic>.test.ts.

@@ -1,6 +1,7 @@
 // Steps of a container's processes: in its cgroup and in namespaces of their own, begun from outside.
 import { PRIVATE_MOUNTS } from './kernel-file-facts.ts';
-import type { Step, TestCgroup } from './kernel-probe.ts';
+import type { TestCgroup } from './kernel-probe.ts';
+import type { Step } from './kernel-process.ts';
 
 export const OWN_NAMESPACES = 0x20000 | 0x20000000; // CLONE_NEWNS, CLONE_NEWPID
 

@@ -7,14 +7,8 @@ import type { WireEvent } from '../../src/events/wire-event.ts';
 import { findHierarchy, type missingHierarchy } from './kernel-cgroups.ts';
 import { runsIn } from './kernel-container.ts';
 import { programOf } from './kernel-program.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  stepsProgram,
-  type Step,
-  type TestCgroup,
-  type TestProcess,
-} from './kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from './kernel-probe.ts';
+import { stepsProgram, type Step, type TestProcess } from './kernel-process.ts';
 import { ruleFile, ruleSetOf } from './rules-load.ts';
 import { verdictTable } from './verdict-table.ts';
 

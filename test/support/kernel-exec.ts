@@ -8,13 +8,8 @@ import { bootTimeNs } from 'ebpf-loader-napi';
 import type { StandardDescriptor } from '../../src/events/event.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { readFacts, type ProcFacts } from './kernel-facts.ts';
-import {
-  KernelProbe,
-  stepsProgram,
-  type KernelProbeOptions,
-  type Step,
-  type TestCgroup,
-} from './kernel-probe.ts';
+import { KernelProbe, type KernelProbeOptions, type TestCgroup } from './kernel-probe.ts';
+import { stepsProgram, type Step } from './kernel-process.ts';
 
 /** What the tests of a suite about execs use. */
 export interface ExecSuite {

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs';
 import type { KernelFile } from '../../src/events/event.ts';
 import { EXEC, OPEN } from '../../src/events/table.gen.ts';
 import type { WireEvent } from '../../src/events/wire-event.ts';
-import type { Step, StepResult } from './kernel-probe.ts';
+import type { Step, StepResult } from './kernel-process.ts';
 
 const CLONE_NEWNS = 0x20000;
 const MS_REC_PRIVATE = (1 << 18) | 16384;

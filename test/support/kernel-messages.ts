@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { bytes, call, callFd, ipv4, type CallRun } from './kernel-calls.ts';
-import type { Step } from './kernel-probe.ts';
+import type { Step } from './kernel-process.ts';
 
 const AF_INET = 2;
 const SOCK_STREAM = 1;

@@ -16,13 +16,8 @@ import { HEADER, KINDS, LIMITS } from '../../src/events/table.gen.ts';
 import { WireEvent } from '../../src/events/wire-event.ts';
 import { containerRootReader } from '../../src/host/root-reader.ts';
 import { ancestorsOf, readFacts, readStat } from './kernel-facts.ts';
-import {
-  KernelProbe,
-  STANDARD_PROGRAMS,
-  type KernelProbeOptions,
-  type Step,
-  type TestProcess,
-} from './kernel-probe.ts';
+import { KernelProbe, STANDARD_PROGRAMS, type KernelProbeOptions } from './kernel-probe.ts';
+import type { Step, TestProcess } from './kernel-process.ts';
 import { operand } from './rules-field-reads.ts';
 
 /** What changes a process beside its own programs, attached as rules on these fields have it. */
@@ -84,8 +79,6 @@ export class TreeProbe {
 
   constructor(options: KernelProbeOptions & { readonly tree?: Partial<ProcessTreeOptions> } = {}) {
     this.kernel = new KernelProbe({
-      // 200 programs in a row have more than a megabyte of arguments and environment, and a busy machine reads late.
-      execRingBytes: 16 << 20,
       ...options,
       keep: false,
       attach: options.attach ?? [...STANDARD_PROGRAMS, ...MOVES],

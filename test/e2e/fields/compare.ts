@@ -6,7 +6,7 @@ import { writeBusyboxTree } from '../../support/busybox-tree.ts';
 import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
 import { E2eAgent, pooled, until } from '../../support/e2e-agent.ts';
 import type { CallResult } from '../../support/kernel-calls.ts';
-import { stepsProgram } from '../../support/kernel-probe.ts';
+import { stepsProgram } from '../../support/kernel-process.ts';
 import { copyFileSync } from 'node:fs';
 import { importTree } from '../attacks/image.ts';
 import { CALL_SCENARIOS } from './call-scenarios.ts';

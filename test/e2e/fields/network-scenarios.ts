@@ -1,4 +1,4 @@
-import type { Step } from '../../support/kernel-probe.ts';
+import type { Step } from '../../support/kernel-process.ts';
 import { bytes, call, callFd, ipv4, text, type CallResult } from '../../support/kernel-calls.ts';
 import { hasSocket } from './proc-facts.ts';
 import type { Comparison, Condition, Scenario, Truth, World } from './scenario.ts';

@@ -1,4 +1,4 @@
-import type { Step } from '../../support/kernel-probe.ts';
+import type { Step } from '../../support/kernel-process.ts';
 import { entryOf, linkOf, loginUid, mayWriteExe, otherThread } from './proc-facts.ts';
 import { INIT, type Comparison, type Scenario } from './scenario.ts';
 import {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { CallResult } from '../../support/kernel-calls.ts';
-import type { Step } from '../../support/kernel-probe.ts';
+import type { Step } from '../../support/kernel-process.ts';
 import { above, procStat, procStatus } from './proc-facts.ts';
 
 // What is done in a container to compare fields, and what another source than the agent says of each.
