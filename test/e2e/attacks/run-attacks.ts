@@ -29,6 +29,15 @@ const ADDED = [
   'evt.type',
   'proc.pname',
 ];
+/** Added too, and told where one of two rules about an action did not fire. They may have no value. */
+const REASONS = [
+  'proc.exepath',
+  'proc.prev_exepath',
+  'proc.is_from_outside',
+  'proc.pexepath',
+  'proc.vpid',
+  'proc.duration',
+];
 
 /** How a rule did. */
 export interface RuleOutcome {
@@ -156,7 +165,7 @@ function startAgent(
       'output_style: falco',
       ...(enabled.length === 0 ? [] : ['rules:', ...enabled]),
       'append_output:',
-      `  - extra_fields: [${ADDED.join(', ')}]`,
+      `  - extra_fields: [${[...ADDED, ...REASONS].join(', ')}]`,
     ],
   });
 }
@@ -254,6 +263,11 @@ function outcome(
   for (const rule of expected) {
     const first = own.find(({ line }) => line.rule === rule);
     if (first !== undefined) problems.push(...absentFields(first.line));
+    else
+      problems.push(
+        `"${rule}" did not fire`,
+        ...own.map(({ line }) => `"${line.rule}" did: ${reasons(line)}`),
+      );
   }
   return {
     row,
@@ -271,10 +285,14 @@ function ruleOutcome(rule: string, own: readonly Arrival[]): RuleOutcome {
     : { rule, fired: true, latencyMs: first.latencyMs };
 }
 
+/** What its process was, and where it came from. */
+const reasons = ({ output_fields: fields }: DetectionLine): string =>
+  [...ADDED, ...REASONS].map((name) => `${name}=${String(fields[name])}`).join(' ');
+
 /** Fields of the line that have no value though there is one. */
 function absentFields(line: DetectionLine): string[] {
   return Object.entries(line.output_fields)
     .filter(([, value]) => value === null || value === '' || value === '<NA>')
-    .filter(([field]) => explainAbsence(line, field) === undefined)
+    .filter(([field]) => !REASONS.includes(field) && explainAbsence(line, field) === undefined)
     .map(([field]) => `"${line.rule}" prints no ${field}`);
 }
