@@ -1,7 +1,19 @@
-import { nameOnlyImage, type KeptImage } from './process-image.ts';
+import { KeptImage, nameOnlyImage } from './process-image.ts';
 import { startTicksOf } from './proc-reader.ts';
 import type { ProcReader } from './proc-reader.ts';
 import type { ProcessImage } from './process.ts';
+
+/**
+ * The image as it was before an exec at `bootNs`. Records are handled later than they happen, so /proc may have shown
+ * what the exec began. Then only the name is known.
+ */
+export function imageBefore(image: ProcessImage, bootNs: bigint, name: string): ProcessImage {
+  // What is not read by now must not be read later.
+  const known = image instanceof AncestorImage ? (image.known ?? nameOnlyImage(image.name)) : image;
+  const isLate =
+    known instanceof KeptImage && known.readBootNs !== undefined && known.readBootNs >= bootNs;
+  return isLate ? nameOnlyImage(name) : known;
+}
 
 /**
  * The image of an ancestor of which the probe told the name and perhaps the file. All else is read from /proc at the

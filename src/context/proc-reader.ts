@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 
+import { bootNs } from '../host/boot-clock.ts';
 import { decodeText } from '../shared/text.ts';
 import { packBytes, WORDS_MAX_BYTES, type PackedWords } from '../events/words.ts';
 import { ImageWords, KeptImage, NO_FACTS } from './process-image.ts';
@@ -126,10 +127,13 @@ export function packCmdline(bytes: Buffer): PackedWords {
  */
 export class ProcFs implements ProcReader {
   readonly #root: string;
+  readonly #now: () => bigint;
   readonly #buffer = Buffer.allocUnsafe(CMDLINE_MAX_BYTES + 1);
 
-  constructor(root = '/proc') {
+  /** `now`: CLOCK_BOOTTIME in ns. */
+  constructor(root = '/proc', now: () => bigint = bootNs) {
     this.#root = root;
+    this.#now = now;
   }
 
   pids(): number[] {
@@ -179,6 +183,7 @@ export class ProcFs implements ProcReader {
           exePath,
           cwd,
           exeMemfd: exePath.startsWith('/memfd:'),
+          readBootNs: this.#now(),
         },
         new ImageWords(argv, undefined, argsTruncated),
       ),

@@ -111,6 +111,8 @@ export type ImageFacts = Omit<
 > & {
   /** For an empty argv. */
   readonly filename: string;
+  /** It was read from /proc, up to this time (CLOCK_BOOTTIME ns). An exec before that may be the one that it shows. */
+  readonly readBootNs?: bigint | undefined;
 };
 
 /** An image whose words are kept as bytes and decoded when a rule asks for them. */
@@ -129,6 +131,7 @@ export class KeptImage implements ProcessImage {
   readonly exeMtimeNs: bigint;
   readonly standard: ProcessImage['standard'];
   readonly filename: string;
+  readonly readBootNs: bigint | undefined;
   readonly words: ImageWords;
 
   constructor(facts: ImageFacts, words: ImageWords) {
@@ -146,6 +149,7 @@ export class KeptImage implements ProcessImage {
     this.exeMtimeNs = facts.exeMtimeNs;
     this.standard = facts.standard;
     this.filename = facts.filename;
+    this.readBootNs = facts.readBootNs;
     this.words = words;
   }
 

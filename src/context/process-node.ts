@@ -10,6 +10,8 @@ export class ProcessNode implements Process {
   startRounded: boolean;
   vpid = 0;
   image: ProcessImage;
+  /** What its first event called it, if its image was read from /proc for that event. */
+  firstName: string | undefined;
   /** The image before the last exec, and since when the present one runs: a fork's record may come late. */
   previousImage: ProcessImage | undefined;
   imageSinceBootNs = 0n;

@@ -1,7 +1,7 @@
 import type { Ancestor, CallDetails, ExecDetails, KernelEvent } from '../events/event.ts';
 import type { CgroupChange } from '../events/cgroup-record.ts';
 import { changeGroup, startSession } from './groups.ts';
-import { AncestorImage } from './ancestor-image.ts';
+import { AncestorImage, imageBefore } from './ancestor-image.ts';
 import { Ancestry, lookAtAncestors } from './ancestry.ts';
 import type { ImageBounds } from './image-store.ts';
 import { imageOfExec, KeptImage, nameOnlyImage } from './process-image.ts';
@@ -297,6 +297,7 @@ export class ProcessTree {
       return;
     }
     node.image = snapshot.image;
+    node.firstName = event.comm;
     node.origin = 'proc';
     node.takeIds(snapshot);
   }
@@ -317,6 +318,8 @@ export class ProcessTree {
       return;
     }
     // A thread that calls exec takes over the leader's pid and start: the same process all along.
+    const before = imageBefore(node.image, event.bootNs, node.firstName ?? node.image.name);
+    if (before !== node.image) this.#table.completeImage(node, before);
     this.#table.setImage(node, imageOfExec(event.comm, exec), event.bootNs);
     node.origin = 'probe';
     node.pidNamespaceStartBootNs = exec.pidNamespaceStartBootNs;

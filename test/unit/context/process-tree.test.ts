@@ -251,6 +251,38 @@ test('a process never heard of is completed from /proc, and linked to what is kn
   assert.equal(process.parent!.startBootNs, 50_004_000_000n);
 });
 
+test('what /proc shows late, when records of it still wait, is not what a process ran before its exec', () => {
+  using fixture = new FixtureProc();
+  const startTicks = Number(at(0) / 10_000_000n);
+  fixture.put({ pid: 10, comm: 'sh', startTicks, cmdline: 'sh\0', exe: '/bin/busybox' });
+  const runc = { pid: 10, start: at(0), comm: 'runc:[2:INIT]' };
+  const previous = (readAt: bigint, execAt: bigint): (string | undefined)[] => {
+    const tree = newTree({ reader: new ProcFs(fixture.root, () => readAt) });
+    tree.onEvent(chdirEvent(runc, at(1), '/srv'));
+    tree.onEvent(cloneEvent(runc, at(2), { pid: 11, start: at(2) }));
+    const { previousImage } = tree.onEvent(
+      execEvent({ ...runc, comm: 'sh' }, execAt, { argv: ['sh'], file: { path: '/bin/busybox' } }),
+    );
+    return [previousImage?.name, previousImage?.exePath];
+  };
+  assert.deepEqual(previous(at(5), at(3)), ['runc:[2:INIT]', '']);
+  assert.deepEqual(previous(at(5), at(5)), ['runc:[2:INIT]', '']);
+  assert.deepEqual(previous(at(5), at(6)), ['sh', '/bin/busybox']);
+});
+
+test('of an ancestor that is not looked at before its exec, /proc is not asked afterwards', () => {
+  using fixture = new FixtureProc();
+  const startTicks = Number(at(0) / 10_000_000n);
+  fixture.put({ pid: 9, comm: 'sh', startTicks, exe: '/usr/bin/bash' });
+  const tree = newTree({ reader: new ProcFs(fixture.root) });
+  const ancestors = [{ pid: 9, startBootNs: at(0), comm: 'sh', inScope: true }];
+  tree.onEvent(execEvent({ pid: 10, start: at(1) }, at(2), { argv: ['id'], ancestors }));
+  const shell = { pid: 9, start: at(0), comm: 'sh' };
+  const file = { path: '/usr/bin/bash' };
+  const { previousImage } = tree.onEvent(execEvent(shell, at(3), { argv: ['sh'], file }));
+  assert.deepEqual([previousImage?.name, previousImage?.exePath], ['sh', '']);
+});
+
 test('a process that has another start in /proc is not taken from there', () => {
   using fixture = new FixtureProc();
   fixture.put({ pid: 9, comm: 'app', startTicks: 9000, cmdline: 'stranger\0', exe: '/stranger' });
