@@ -29,7 +29,7 @@ import { Apps } from '../apps/apps.ts';
 import type { AppsConfig } from '../apps/configured-runtimes.ts';
 import type { Container } from '../apps/identity.ts';
 import { DomainNames } from '../context/domain-names.ts';
-import { ProcFs } from '../context/proc-reader.ts';
+import { ProcFs } from '../context/proc-fs.ts';
 import { ProcUsage } from '../context/process-usage.ts';
 import { ProcessTree } from '../context/process-tree.ts';
 import { Attachment } from '../plan/attachment.ts';

@@ -2,7 +2,7 @@ import { bootId } from '../host/boot-clock.ts';
 import type { Apps } from '../apps/apps.ts';
 import type { Container } from '../apps/identity.ts';
 import type { Process, UserNames } from '../context/process.ts';
-import { ProcFs } from '../context/proc-reader.ts';
+import { ProcFs } from '../context/proc-fs.ts';
 import type { ProcessTree } from '../context/process-tree.ts';
 import { SetupRoots } from './setup-roots.ts';
 import { ContainerUsers } from './users.ts';

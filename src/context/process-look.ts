@@ -3,7 +3,8 @@ import { parseSockaddr } from '../events/address.ts';
 import { THREAD_CLOCKS } from '../host/cpu-time.ts';
 import { socketsOf, type ProcessSocket } from '../host/process-sockets.ts';
 import { decodeText } from '../shared/text.ts';
-import { livingThread, ProcFs } from './proc-reader.ts';
+import { ProcFs } from './proc-fs.ts';
+import { livingThread } from './proc-reader.ts';
 
 /**
  * CPU time for files; sockets then take some 0.2 ms. Whoever looks has a response to make. Nothing here waits for another process, and the

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ProcFs } from '../../src/context/proc-reader.ts';
+import { ProcFs } from '../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../src/context/process-tree.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
 import { LIMITS } from '../../src/events/table.gen.ts';

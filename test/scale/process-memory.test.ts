@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { ProcFs } from '../../src/context/proc-reader.ts';
+import { ProcFs } from '../../src/context/proc-fs.ts';
 import { ProcessTree, type ProcessTreeOptions } from '../../src/context/process-tree.ts';
 import type { Process } from '../../src/context/process.ts';
 import { packBytes } from '../../src/events/words.ts';

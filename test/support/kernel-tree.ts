@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { bootTimeNs } from 'ebpf-loader-napi';
 import { cgroupIdOf, cgroupPathOfPid } from '../../src/apps/cgroup-hierarchy.ts';
 import { ProcUsage } from '../../src/context/process-usage.ts';
-import { ProcFs } from '../../src/context/proc-reader.ts';
+import { ProcFs } from '../../src/context/proc-fs.ts';
 import type { Process } from '../../src/context/process.ts';
 import { ProcessTree, type ProcessTreeOptions } from '../../src/context/process-tree.ts';
 import { scanProcesses, type ScanResult } from '../../src/context/scan.ts';

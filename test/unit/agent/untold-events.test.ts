@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UntoldEvents } from '../../../src/agent/untold-events.ts';
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import type { KernelEvent } from '../../../src/events/event.ts';

@@ -1,6 +1,6 @@
 import type { PolicyText } from '../../../src/container-files/policy-text.ts';
 import type { Container } from '../../../src/apps/identity.ts';
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { PolicyFiles } from '../../../src/container-files/policy-files.ts';
 import { PolicyPins } from '../../../src/container-files/policy-pins.ts';
 import type { OwnFile, OwnFileRefusal } from '../../../src/host/container-root.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { nameOnlyImage } from '../../../src/context/process-image.ts';
 import { ProcessNode } from '../../../src/context/process-node.ts';
 import { SetupRoots } from '../../../src/container-files/setup-roots.ts';

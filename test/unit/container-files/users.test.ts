@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import {
   ContainerUsers,
   parseIdFile,

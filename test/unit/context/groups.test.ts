@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import { FixtureProc } from './fixture-proc.ts';
 import { callEvent, cloneEvent, execEvent, setpgidEvent, type Actor } from './kernel-events.ts';

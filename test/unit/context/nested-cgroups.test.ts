@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { ProcessTree, type ProcessTreeOptions } from '../../../src/context/process-tree.ts';
 import type { CgroupChange } from '../../../src/events/cgroup-record.ts';
 import { cloneEvent, kernelEvent, type Actor } from './kernel-events.ts';

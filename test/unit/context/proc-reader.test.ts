@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import {
   CMDLINE_MAX_BYTES,
   innermostId,
   packCmdline,
   parseProcStat,
-  ProcFs,
   startTicksOf,
 } from '../../../src/context/proc-reader.ts';
 import { unpackWords } from '../../../src/events/words.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { Process } from '../../../src/context/process.ts';
 import { cpuMs } from '../../support/cpu-time.ts';

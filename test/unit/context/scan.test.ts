@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import { scanProcesses } from '../../../src/context/scan.ts';
 import { FixtureProc } from './fixture-proc.ts';

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { nameOnlyImage } from '../../../src/context/process-image.ts';
 import { test } from 'node:test';
 
-import { ProcFs, startTicksOf } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
+import { startTicksOf } from '../../../src/context/proc-reader.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import type { ProcessTreeOptions } from '../../../src/context/process-tree.ts';
 import { attachChange, cloneEvent, execEvent, exitEvent, kernelEvent } from './kernel-events.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ProcFs } from '../../../src/context/proc-reader.ts';
+import { ProcFs } from '../../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../../src/context/process-tree.ts';
 import { APP_SERIES_MAX, AppTotals } from '../../../src/metrics/app-totals.ts';
 import { RULE_SERIES_MAX } from '../../../src/metrics/detection-metrics.ts';
