@@ -204,7 +204,7 @@ export class Bypass {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'varvel-bypass', this.dir]);
     this.#defaultRules = new RuleEngine(ruleSet);
     const { hooks } = kernelPlanFor(ruleSet);
-    this.probe = new KernelProbe({ hierarchy, attach: STANDARD_PROGRAMS, floods: true });
+    this.probe = new KernelProbe({ hierarchy, attach: STANDARD_PROGRAMS, mayLose: 'calls' });
     const known = new Set(this.probe.probe.programs());
     for (const hook of ['io_uring', ...hooks])
       if (known.has(hook) && !STANDARD_PROGRAMS.includes(hook)) this.#attach(hook);

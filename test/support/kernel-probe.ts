@@ -48,8 +48,8 @@ export interface KernelProbeOptions {
   readonly masks?: boolean;
   /** false: events are counted, not kept. */
   readonly keep?: boolean;
-  /** true: the test makes more calls than a container may report. Records of programs must still not be lost. */
-  readonly floods?: boolean;
+  /** What a test that floods may lose: calls, or records of programs too. Default: none; all where a ring is smaller. */
+  readonly mayLose?: 'calls' | 'all';
   /** As the probe's option. */
   readonly withVerdictRun?: boolean;
   /**
@@ -124,7 +124,7 @@ export class KernelProbe {
       tracepoints = false,
     } = options;
     const hasRoom = Math.min(execRingBytes, bulkRingBytes) >= RING_BYTES;
-    this.#mayLose = !hasRoom ? 'all' : options.floods === true ? 'calls' : 'none';
+    this.#mayLose = options.mayLose ?? (hasRoom ? 'none' : 'all');
     const byCompatExit = !tracepoints && attach.some((name) => name.startsWith('sys_'));
     this.probe = new Probe({
       hierarchy: this.hierarchy,

@@ -33,6 +33,7 @@ test('while tasks compete for CPUs, each record is of one task, and each program
     tickMs: 30,
     dozeMs: 60,
     execRingBytes: 1 << 25,
+    mayLose: 'all',
   });
   const cgroup = probe.mkdir('busy');
   probe.probe.scopeSet(cgroup.id, 'included', cgroup.level);
