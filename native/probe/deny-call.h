@@ -35,8 +35,11 @@ struct changing_calls {
 	__u16 first, last, request, by_socketcall;
 };
 
-/* Why its end is not reported as that of a refused call: by io_uring, or by a call of another sort that nothing reports. */
-enum { BY_REQUEST = 1, BY_UNREPORTED_CALL };
+/*
+ * Why its end is not reported as that of a refused call: by io_uring, by a call of another sort that nothing reports, or since its
+ * record is made when it is refused.
+ */
+enum { BY_REQUEST = 1, BY_UNREPORTED_CALL, BY_OWN_RECORD };
 
 /*
  * The x86-64 number of the call that the thread makes. The requests of io_uring are issued by workers, or by the thread
@@ -77,6 +80,8 @@ static __always_inline void deny__forget(void)
 /* Notes the call for the record at its end; counts it if there will be none. */
 static __always_inline void deny__note(struct task_struct *task, struct changing *ch, __u64 thread)
 {
+	if (ch->is_lost == BY_OWN_RECORD)
+		return;
 	ch->refusal.start = task->start_boottime;
 	if (ch->is_lost || bpf_map_update_elem(&refused_paths, &thread, &ch->refusal, BPF_ANY))
 		__sync_fetch_and_add(&state.denied_dropped, 1);

@@ -65,10 +65,7 @@ REFUSES(task_fix_setuid, EVENT_SETUID, EVENT_SETRESUID, 0, 0)
 REFUSES(socket_bind, EVENT_BIND, EVENT_BIND, NR_BIND, 0)
 REFUSES(socket_listen, EVENT_LISTEN, EVENT_LISTEN, NR_LISTEN, 0)
 
-/*
- * security_task_kill(p, info, sig, cred): once for each process that the call is about. Not of signals by the kernel, nor of
- * pidfd_send_signal(2), which is no event.
- */
+/* security_task_kill(p, info, sig, cred): once for each process that the call is about. Not of signals by the kernel. */
 SEC("fmod_ret/security_task_kill")
 int deny_kill(__u64 *ctx)
 {

@@ -3,7 +3,7 @@
  * Refuses to make memory that can be executed where a rule denies that by who does it, with EPERM: mmap(2) of memory without a file,
  * and mprotect(2). An object of its own, which uses the probe's maps: programs map memory all the time, so it is only loaded where a
  * rule denies this. It changes the results of security_mmap_file() and security_file_mprotect() (fmod_ret, Linux 5.7), which
- * 64-bit and 32-bit calls pass. pkey_mprotect(2) is no event, and goes on.
+ * 64-bit and 32-bit calls pass; pkey_mprotect(2) counts as mprotect(2).
  */
 #include "deny-way.h"
 

@@ -201,32 +201,37 @@
 #define EVENT_PTRACE 68
 #define EVENT_KILL 69
 #define EVENT_TKILL 70
-#define EVENT_TGKILL 71
-#define EVENT_PRCTL 72
-#define EVENT_SETNS 73
-#define EVENT_UNSHARE 74
-#define EVENT_SETSID 75
-#define EVENT_SETPGID 76
-#define EVENT_CAPSET 77
-#define EVENT_SETUID 78
-#define EVENT_SETGID 79
-#define EVENT_SETREUID 80
-#define EVENT_SETREGID 81
-#define EVENT_SETRESUID 82
-#define EVENT_SETRESGID 83
-#define EVENT_KEYCTL 84
-#define EVENT_BPF 85
-#define EVENT_INIT_MODULE 86
-#define EVENT_FINIT_MODULE 87
-#define EVENT_DELETE_MODULE 88
+#define EVENT_PIDFD_SEND_SIGNAL 71
+#define EVENT_TGKILL 72
+#define EVENT_PRCTL 73
+#define EVENT_SETNS 74
+#define EVENT_UNSHARE 75
+#define EVENT_SETSID 76
+#define EVENT_SETPGID 77
+#define EVENT_CAPSET 78
+#define EVENT_SETUID 79
+#define EVENT_SETGID 80
+#define EVENT_SETREUID 81
+#define EVENT_SETREGID 82
+#define EVENT_SETRESUID 83
+#define EVENT_SETRESGID 84
+#define EVENT_KEYCTL 85
+#define EVENT_BPF 86
+#define EVENT_INIT_MODULE 87
+#define EVENT_FINIT_MODULE 88
+#define EVENT_DELETE_MODULE 89
 
-#define EVENT_COUNT 89
+#define EVENT_COUNT 90
 
 #define VERDICT_FIRST_EXEC 336
 
 #define VERDICT_FIRST_CONNECT (VERDICT_FIRST_EXEC + VERDICT_EXEC_KINDS)
 
 #define VERDICT_FIRST_WAY (VERDICT_FIRST_CONNECT + VERDICT_CONNECT_KINDS)
+
+/* the first ways of those that are no calls of CALL_SPECS, from 1 */
+#define WAY_CLONE 107
+#define WAY_CLONE3 109
 
 struct rec_header {
 	__u32 len;
@@ -503,7 +508,7 @@ _Static_assert(sizeof(struct verdict_run_args) == 144 + 4 * VERDICT_PATH_MAX + G
 _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */
-#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_open_tree", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_tkill", "sys_tgkill", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
+#define CALL_HOOKS "sys_symlink", "sys_symlinkat", "sys_link", "sys_linkat", "sys_unlink", "sys_unlinkat", "sys_rmdir", "sys_rename", "sys_renameat", "sys_renameat2", "sys_mkdir", "sys_mkdirat", "sys_chmod", "sys_fchmod", "sys_fchmodat", "sys_fchmodat2", "sys_chown", "sys_lchown", "sys_fchown", "sys_fchownat", "sys_mknod", "sys_mknodat", "sys_open_by_handle_at", "sys_mount", "sys_umount", "sys_open_tree", "sys_move_mount", "sys_fsopen", "sys_pivot_root", "sys_chdir", "sys_fchdir", "sys_chroot", "sys_memfd_create", "sys_mmap", "sys_mprotect", "sys_pkey_mprotect", "sys_process_vm_readv", "sys_process_vm_writev", "sys_dup", "sys_dup2", "sys_dup3", "sys_pidfd_getfd", "sys_pidfd_open", "sys_userfaultfd", "sys_io_uring_setup", "sys_io_uring_enter", "sys_io_uring_register", "sys_socket", "sys_connect", "sys_bind", "sys_listen", "sys_accept", "sys_accept4", "sys_sendto", "sys_sendmsg", "sys_sendmmsg", "sys_recvfrom", "sys_recvmsg", "sys_recvmmsg", "sys_ptrace", "sys_kill", "sys_rt_sigqueueinfo", "sys_tkill", "sys_pidfd_send_signal", "sys_tgkill", "sys_rt_tgsigqueueinfo", "sys_prctl", "sys_setns", "sys_unshare", "sys_setsid", "sys_setpgid", "sys_capset", "sys_setuid", "sys_setgid", "sys_setreuid", "sys_setregid", "sys_setresuid", "sys_setresgid", "sys_keyctl", "sys_bpf", "sys_init_module", "sys_finit_module", "sys_delete_module"
 
 #define CALL_SPECS \
 	[88] = { EVENT_SYMLINK, 0, { 1, 2, 0 }, { 0, 7, 0 }, 0, 0, 0, 0, 0, 9, 0, 0 }, \
@@ -539,8 +544,9 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[81] = { EVENT_FCHDIR, CALL_NEW_CWD | 0, { 0, 0, 0 }, { 7, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
 	[161] = { EVENT_CHROOT, CALL_NEW_ROOT | 0, { 1, 0, 0 }, { 7, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 5 }, \
 	[319] = { EVENT_MEMFD_CREATE, 0, { 1, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0, 0 }, \
-	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 88 }, \
-	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 93 }, \
+	[9] = { EVENT_MMAP, CALL_IF_EXECUTABLE | CALL_IF_ANONYMOUS | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 95 }, \
+	[10] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 100 }, \
+	[329] = { EVENT_MPROTECT, CALL_IF_EXECUTABLE | 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 100 }, \
 	[310] = { EVENT_PROCESS_VM_READV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 8 }, \
 	[311] = { EVENT_PROCESS_VM_WRITEV, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 9 }, \
 	[32] = { EVENT_DUP, CALL_DUP | 0, { 0, 0, 0 }, { 0, 0, 0 }, 7, 0, 0, 0, 0, 0, 0, 0 }, \
@@ -566,11 +572,14 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[299] = { EVENT_RECVMMSG, CALL_MESSAGE | CALL_RECEIVES | CALL_MSGHDR | CALL_MESSAGES | 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
 	[101] = { EVENT_PTRACE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 23 }, \
 	[62] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 67 }, \
+	[129] = { EVENT_KILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 67 }, \
 	[200] = { EVENT_TKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 74 }, \
+	[424] = { EVENT_PIDFD_SEND_SIGNAL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 88 }, \
 	[234] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 81 }, \
+	[297] = { EVENT_TGKILL, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 81 }, \
 	[157] = { EVENT_PRCTL, CALL_TEXT_IF_NAME | 0, { 2, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
 	[308] = { EVENT_SETNS, 0, { 0, 0, 0 }, { 0, 0, 0 }, 1, 0, 0, 0, 0, 0, 0, 0 }, \
-	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 98 }, \
+	[272] = { EVENT_UNSHARE, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 105 }, \
 	[112] = { EVENT_SETSID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
 	[109] = { EVENT_SETPGID, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }, \
 	[126] = { EVENT_CAPSET, 0, { 0, 0, 0 }, { 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 11 }, \
@@ -594,7 +603,7 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 #define COMPAT_SOCKETCALL 8192
 #define COMPAT_ONE_ARGUMENT 16384
 /* every hook of a system call, and its number */
-#define HOOK_NUMBERS { "sys_open", 2 }, { "sys_creat", 85 }, { "sys_openat", 257 }, { "sys_openat2", 437 }, { "sys_execve", 59 }, { "sys_execveat", 322 }, { "sys_symlink", 88 }, { "sys_symlinkat", 266 }, { "sys_link", 86 }, { "sys_linkat", 265 }, { "sys_unlink", 87 }, { "sys_unlinkat", 263 }, { "sys_rmdir", 84 }, { "sys_rename", 82 }, { "sys_renameat", 264 }, { "sys_renameat2", 316 }, { "sys_mkdir", 83 }, { "sys_mkdirat", 258 }, { "sys_chmod", 90 }, { "sys_fchmod", 91 }, { "sys_fchmodat", 268 }, { "sys_fchmodat2", 452 }, { "sys_chown", 92 }, { "sys_lchown", 94 }, { "sys_fchown", 93 }, { "sys_fchownat", 260 }, { "sys_mknod", 133 }, { "sys_mknodat", 259 }, { "sys_open_by_handle_at", 304 }, { "sys_mount", 165 }, { "sys_umount", 166 }, { "sys_open_tree", 428 }, { "sys_move_mount", 429 }, { "sys_fsopen", 430 }, { "sys_pivot_root", 155 }, { "sys_chdir", 80 }, { "sys_fchdir", 81 }, { "sys_chroot", 161 }, { "sys_memfd_create", 319 }, { "sys_mmap", 9 }, { "sys_mprotect", 10 }, { "sys_process_vm_readv", 310 }, { "sys_process_vm_writev", 311 }, { "sys_dup", 32 }, { "sys_dup2", 33 }, { "sys_dup3", 292 }, { "sys_pidfd_getfd", 438 }, { "sys_pidfd_open", 434 }, { "sys_userfaultfd", 323 }, { "sys_io_uring_setup", 425 }, { "sys_io_uring_enter", 426 }, { "sys_io_uring_register", 427 }, { "sys_socket", 41 }, { "sys_connect", 42 }, { "sys_bind", 49 }, { "sys_listen", 50 }, { "sys_accept", 43 }, { "sys_accept4", 288 }, { "sys_sendto", 44 }, { "sys_sendmsg", 46 }, { "sys_sendmmsg", 307 }, { "sys_recvfrom", 45 }, { "sys_recvmsg", 47 }, { "sys_recvmmsg", 299 }, { "sys_ptrace", 101 }, { "sys_kill", 62 }, { "sys_tkill", 200 }, { "sys_tgkill", 234 }, { "sys_prctl", 157 }, { "sys_setns", 308 }, { "sys_unshare", 272 }, { "sys_setsid", 112 }, { "sys_setpgid", 109 }, { "sys_capset", 126 }, { "sys_setuid", 105 }, { "sys_setgid", 106 }, { "sys_setreuid", 113 }, { "sys_setregid", 114 }, { "sys_setresuid", 117 }, { "sys_setresgid", 119 }, { "sys_keyctl", 250 }, { "sys_bpf", 321 }, { "sys_init_module", 175 }, { "sys_finit_module", 313 }, { "sys_delete_module", 176 }
+#define HOOK_NUMBERS { "sys_open", 2 }, { "sys_creat", 85 }, { "sys_openat", 257 }, { "sys_openat2", 437 }, { "sys_execve", 59 }, { "sys_execveat", 322 }, { "sys_symlink", 88 }, { "sys_symlinkat", 266 }, { "sys_link", 86 }, { "sys_linkat", 265 }, { "sys_unlink", 87 }, { "sys_unlinkat", 263 }, { "sys_rmdir", 84 }, { "sys_rename", 82 }, { "sys_renameat", 264 }, { "sys_renameat2", 316 }, { "sys_mkdir", 83 }, { "sys_mkdirat", 258 }, { "sys_chmod", 90 }, { "sys_fchmod", 91 }, { "sys_fchmodat", 268 }, { "sys_fchmodat2", 452 }, { "sys_chown", 92 }, { "sys_lchown", 94 }, { "sys_fchown", 93 }, { "sys_fchownat", 260 }, { "sys_mknod", 133 }, { "sys_mknodat", 259 }, { "sys_open_by_handle_at", 304 }, { "sys_mount", 165 }, { "sys_umount", 166 }, { "sys_open_tree", 428 }, { "sys_move_mount", 429 }, { "sys_fsopen", 430 }, { "sys_pivot_root", 155 }, { "sys_chdir", 80 }, { "sys_fchdir", 81 }, { "sys_chroot", 161 }, { "sys_memfd_create", 319 }, { "sys_mmap", 9 }, { "sys_mprotect", 10 }, { "sys_pkey_mprotect", 329 }, { "sys_process_vm_readv", 310 }, { "sys_process_vm_writev", 311 }, { "sys_dup", 32 }, { "sys_dup2", 33 }, { "sys_dup3", 292 }, { "sys_pidfd_getfd", 438 }, { "sys_pidfd_open", 434 }, { "sys_userfaultfd", 323 }, { "sys_io_uring_setup", 425 }, { "sys_io_uring_enter", 426 }, { "sys_io_uring_register", 427 }, { "sys_socket", 41 }, { "sys_connect", 42 }, { "sys_bind", 49 }, { "sys_listen", 50 }, { "sys_accept", 43 }, { "sys_accept4", 288 }, { "sys_sendto", 44 }, { "sys_sendmsg", 46 }, { "sys_sendmmsg", 307 }, { "sys_recvfrom", 45 }, { "sys_recvmsg", 47 }, { "sys_recvmmsg", 299 }, { "sys_ptrace", 101 }, { "sys_kill", 62 }, { "sys_rt_sigqueueinfo", 129 }, { "sys_tkill", 200 }, { "sys_pidfd_send_signal", 424 }, { "sys_tgkill", 234 }, { "sys_rt_tgsigqueueinfo", 297 }, { "sys_prctl", 157 }, { "sys_setns", 308 }, { "sys_unshare", 272 }, { "sys_setsid", 112 }, { "sys_setpgid", 109 }, { "sys_capset", 126 }, { "sys_setuid", 105 }, { "sys_setgid", 106 }, { "sys_setreuid", 113 }, { "sys_setregid", 114 }, { "sys_setresuid", 117 }, { "sys_setresgid", 119 }, { "sys_keyctl", 250 }, { "sys_bpf", 321 }, { "sys_init_module", 175 }, { "sys_finit_module", 313 }, { "sys_delete_module", 176 }
 
 /* by number on ia32: the number on x86-64, and COMPAT_* */
 #define CALL_NR32 \
@@ -638,6 +647,7 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[61] = 161, \
 	[356] = 319, \
 	[125] = 10, \
+	[380] = 329, \
 	[347] = 310, \
 	[348] = 311, \
 	[41] = 32, \
@@ -662,8 +672,11 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[337] = 299, \
 	[26] = 101, \
 	[37] = 62, \
+	[178] = 129, \
 	[238] = 200, \
+	[424] = 424, \
 	[270] = 234, \
+	[335] = 297, \
 	[172] = 157, \
 	[346] = 308, \
 	[310] = 272, \
@@ -708,6 +721,8 @@ _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_co
 	[7] = 47, \
 	[25] = 299, \
 	[9] = 101, \
+	[12] = 129, \
+	[24] = 297, \
 
 /* by the first argument of socketcall */
 #define SOCKETCALLS \

@@ -31,6 +31,7 @@
 #include "verdict-claim.h"
 #include "verdict-run.h"
 #include "hooks/cgroup.bpf.c"
+#include "hooks/clone-call.h"
 #include "hooks/fork.bpf.c"
 #include "hooks/connect-call.h"
 #include "hooks/exec-env.h"

@@ -16,12 +16,14 @@ static __always_inline struct scratch *ring__get_scratch(void)
 }
 
 /*
- * Whether a detection may come of this record at once. Those that are not urgent are forks and exits, and what no
- * table of verdicts has judged. Of a container with a table, a record is one that a rule may match.
+ * Whether a detection may come of this record at once. Those that are not urgent are forks that were not refused, exits, and
+ * what no table of verdicts has judged. Of a container with a table, a record is one that a rule may match.
  */
-static __always_inline bool ring__is_urgent(const struct scratch *s, const struct scope_entry *entry, bool bulk)
+static __always_inline bool ring__is_urgent(const struct rec_header *h, const struct scope_entry *entry, bool bulk)
 {
-	return bulk ? scope__filter_of(entry) != 0 : s->h.kind != KIND_CLONE && s->h.kind != KIND_EXIT;
+	if (bulk)
+		return scope__filter_of(entry) != 0;
+	return h->kind != KIND_EXIT && (h->kind != KIND_CLONE || h->ret < 0);
 }
 
 /*
@@ -115,6 +117,33 @@ static __always_inline void ring__count_drop(struct scope_entry *entry, __u64 ts
 	}
 }
 
+/* Sends this record, whose bytes are a multiple of 8. As ring__send_record. */
+static __always_inline bool ring__send_padded(void *ring, enum ring_budget budget, struct rec_header *h, __u32 len,
+					      struct scope_entry *entry)
+{
+	long error = -1;
+	h->len = len;
+	/* Before the record becomes readable: a reader finds it counted. */
+	__sync_fetch_and_add(&state.emitted, 1);
+	__sync_fetch_and_add(&entry->emitted, 1);
+	bool within_share = budget == BUDGET_NONE || ring__take_budget(ring, entry, len, budget == BUDGET_BULK);
+	if (within_share) {
+		__u32 was = ring__wake(ring, ring__is_urgent(h, entry, budget == BUDGET_BULK));
+		barrier_var(len);
+		if (len <= SCRATCH_BYTES)
+			error = bpf_ringbuf_output(ring, h, len,
+						   was == AWAKE_POLLS ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+		if (error && was != AWAKE_POLLS)
+			state.awake = was; /* nothing was sent: the next record must wake */
+	}
+	if (error) {
+		__sync_fetch_and_add(&state.emitted, -1);
+		__sync_fetch_and_add(&entry->emitted, -1);
+		ring__count_drop(entry, h->ts, within_share, budget != BUDGET_BULK);
+	}
+	return !error;
+}
+
 /*
  * Sends the first `len` bytes of the scratch, padded to 8. `entry`: the entry of the record's container, which counts
  * records sent and lost. False if it was dropped.
@@ -126,26 +155,5 @@ static __always_inline bool ring__send_record(void *ring, enum ring_budget budge
 		return 0;
 	barrier_var(len);
 	*(__u64 *)((char *)s + (len & (SCRATCH_BYTES - 1))) = 0; /* the padding */
-	len = (len + 7) & ~7u;
-	s->h.len = len;
-	long error = -1;
-	/* Before the record becomes readable: a reader finds it counted. */
-	__sync_fetch_and_add(&state.emitted, 1);
-	__sync_fetch_and_add(&entry->emitted, 1);
-	bool within_share = budget == BUDGET_NONE || ring__take_budget(ring, entry, len, budget == BUDGET_BULK);
-	if (within_share) {
-		__u32 was = ring__wake(ring, ring__is_urgent(s, entry, budget == BUDGET_BULK));
-		barrier_var(len);
-		if (len <= SCRATCH_BYTES)
-			error = bpf_ringbuf_output(ring, s, len,
-						   was == AWAKE_POLLS ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
-		if (error && was != AWAKE_POLLS)
-			state.awake = was; /* nothing was sent: the next record must wake */
-	}
-	if (error) {
-		__sync_fetch_and_add(&state.emitted, -1);
-		__sync_fetch_and_add(&entry->emitted, -1);
-		ring__count_drop(entry, s->h.ts, within_share, budget != BUDGET_BULK);
-	}
-	return !error;
+	return ring__send_padded(ring, budget, &s->h, (len + 7) & ~7u, entry);
 }

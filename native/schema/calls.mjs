@@ -260,11 +260,11 @@ export const CALLS = [
     ['fd', 'FD', 'i5'],
     ['offset', 'UINT64', 'a6'],
   ]),
-  memory('mprotect', 10, 125, { flags: ['CALL_IF_EXECUTABLE'] }, [
-    ['addr', 'UINT64', 'a1'],
-    ['length', 'UINT64', 'a2'],
-    ['prot', 'FLAGS32', 'PROT:u3'],
-  ]),
+  memory('mprotect', 10, 125, { flags: ['CALL_IF_EXECUTABLE'] }, mprotectParams()),
+  // Falco knows this one and the queued signals below only by name, too.
+  memory('pkey_mprotect', 329, 380, { flags: ['CALL_IF_EXECUTABLE'] }, mprotectParams(), {
+    event: 'mprotect',
+  }),
   { ...vmCall('process_vm_readv', 310, 347), nrX32: 539 },
   { ...vmCall('process_vm_writev', 311, 348), nrX32: 540 },
   dup('dup', 32, 41, []),
@@ -413,19 +413,15 @@ export const CALLS = [
     ]),
     nrX32: 521,
   },
-  signal('kill', 62, 37, {}, [
-    ['pid', 'PID', 'i1'],
-    ['sig', 'SIGTYPE', 'u2'],
-  ]),
+  signal('kill', 62, 37, {}, killParams()),
+  { ...signal('rt_sigqueueinfo', 129, 178, {}, killParams(), { event: 'kill' }), nrX32: 524 },
   signal('tkill', 200, 238, {}, [
     ['tid', 'PID', 'i1'],
     ['sig', 'SIGTYPE', 'u2'],
   ]),
-  signal('tgkill', 234, 270, {}, [
-    ['pid', 'PID', 'i1'],
-    ['tid', 'PID', 'i2'],
-    ['sig', 'SIGTYPE', 'u3'],
-  ]),
+  other('pidfd_send_signal', 424, 424, {}, [AT('pid_fd', 1), ['sig', 'SIGTYPE', 'u2']]),
+  signal('tgkill', 234, 270, {}, tgkillParams()),
+  { ...signal('rt_tgsigqueueinfo', 297, 335, {}, tgkillParams(), { event: 'tgkill' }), nrX32: 536 },
   process('prctl', 157, 172, { strings: [2], flags: ['CALL_TEXT_IF_NAME'] }, [
     ['option', 'ENUMFLAGS32', 'PRCTL:u1'],
     ['arg2_str', 'CHARBUF', 'n1'],
@@ -515,6 +511,29 @@ function chownParams() {
     ['path', 'FSPATH', 'p1'],
     ['uid', 'UINT32', 'u2'],
     ['gid', 'UINT32', 'u3'],
+  ];
+}
+
+function mprotectParams() {
+  return [
+    ['addr', 'UINT64', 'a1'],
+    ['length', 'UINT64', 'a2'],
+    ['prot', 'FLAGS32', 'PROT:u3'],
+  ];
+}
+
+function killParams() {
+  return [
+    ['pid', 'PID', 'i1'],
+    ['sig', 'SIGTYPE', 'u2'],
+  ];
+}
+
+function tgkillParams() {
+  return [
+    ['pid', 'PID', 'i1'],
+    ['tid', 'PID', 'i2'],
+    ['sig', 'SIGTYPE', 'u3'],
   ];
 }
 

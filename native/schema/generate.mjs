@@ -106,6 +106,7 @@ function cHeader() {
     `#define VERDICT_FIRST_EXEC ${table.LIMITS.VERDICT_OPEN_KINDS + 16 * table.JUDGED.length}`,
     '#define VERDICT_FIRST_CONNECT (VERDICT_FIRST_EXEC + VERDICT_EXEC_KINDS)',
     '#define VERDICT_FIRST_WAY (VERDICT_FIRST_CONNECT + VERDICT_CONNECT_KINDS)',
+    `/* the first ways of those that are no calls of CALL_SPECS, from 1 */\n${defines(waysOfNoCall())}`,
     cStruct('rec_header', header.placed, 0, header.end),
     'struct rec_ancestor {\n\t__u64 start;\n\t__u32 pid;\n\t__u32 in_scope;\n\tchar comm[16];\n};\n',
     ...kinds.map((kind) => cStruct(`rec_${kind.name}`, kind.placed, header.end, kind.end)),
@@ -235,13 +236,23 @@ function judgedPlace(call) {
 }
 
 /** The number of a call's first way, from 1; 0 where it is not judged by who makes it. */
-function firstWay(call) {
+const firstWay = (call) => firstWayOf(call.event ?? call.name);
+
+function firstWayOf(name) {
   let first = 1;
   for (const [event, count] of Object.entries(table.WAYS)) {
-    if (event === (call.event ?? call.name)) return first;
+    if (event === name) return first;
     first += count;
   }
   return 0;
+}
+
+function waysOfNoCall() {
+  const calls = new Set(table.CALLS.map(({ event, name }) => event ?? name));
+  const others = Object.keys(table.WAYS).filter((event) => !calls.has(event));
+  return Object.fromEntries(
+    others.map((event) => [`WAY_${event.toUpperCase()}`, firstWayOf(event)]),
+  );
 }
 
 /** The argument that is a file mode; 0 where there is none. */

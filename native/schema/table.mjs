@@ -231,7 +231,7 @@ export const KINDS = [
       ['child_tid', 'u32', 'Thread id, initial pid namespace'],
       ['child_vpid', 'u32', "Thread group id, the child's pid namespace"],
       ['child_vtid', 'u32', "Thread id, the child's pid namespace"],
-      ['flags', 'u32', 'PARENT_OUT_OF_SCOPE'],
+      ['flags', 'u32', 'PARENT_OUT_OF_SCOPE; DENIED: there is no child, and its fields are 0'],
     ],
     variable: LINEAGE,
   },

@@ -35,9 +35,12 @@ export const WAYS = {
   kill: 7,
   tkill: 7,
   tgkill: 7,
+  pidfd_send_signal: 7,
   // Of memory that can be executed: with other bits, and without them: alone, readable, writable, both.
   mmap: 5,
   mprotect: 5,
   // Without CLONE_NEWUSER, which no hook sees, and with it (probe/deny-namespaces.bpf.c, since Linux 6.1).
   unshare: 2,
+  clone: 2,
+  clone3: 2,
 };

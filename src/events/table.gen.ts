@@ -75,6 +75,7 @@ export const EVENT_NAMES = [
   'ptrace',
   'kill',
   'tkill',
+  'pidfd_send_signal',
   'tgkill',
   'prctl',
   'setns',
@@ -179,6 +180,7 @@ export const EVENT_TABLE: Readonly<Record<EventName, EventInfo>> = {
   ptrace: { kind: 5, hook: 'ptrace', category: 'process', params: [['res', 'ERRNO', 'ret'], ['addr', 'DYNAMIC', 'a3'], ['data', 'DYNAMIC', 'a4'], ['request', 'ENUMFLAGS16', 'PTRACE:u1'], ['pid', 'PID', 'i2']] },
   kill: { kind: 5, hook: 'kill', category: 'signal', params: [['res', 'ERRNO', 'ret'], ['pid', 'PID', 'i1'], ['sig', 'SIGTYPE', 'u2']] },
   tkill: { kind: 5, hook: 'tkill', category: 'signal', params: [['res', 'ERRNO', 'ret'], ['tid', 'PID', 'i1'], ['sig', 'SIGTYPE', 'u2']] },
+  pidfd_send_signal: { kind: 5, hook: 'pidfd_send_signal', category: 'other', params: [['res', 'ERRNO', 'ret'], ['pid_fd', 'FD', 'i1'], ['sig', 'SIGTYPE', 'u2']] },
   tgkill: { kind: 5, hook: 'tgkill', category: 'signal', params: [['res', 'ERRNO', 'ret'], ['pid', 'PID', 'i1'], ['tid', 'PID', 'i2'], ['sig', 'SIGTYPE', 'u3']] },
   prctl: { kind: 5, hook: 'prctl', category: 'process', params: [['res', 'ERRNO', 'ret'], ['option', 'ENUMFLAGS32', 'PRCTL:u1'], ['arg2_str', 'CHARBUF', 'n1'], ['arg2_int', 'INT64', 'x2']] },
   setns: { kind: 5, hook: 'setns', category: 'process', params: [['res', 'ERRNO', 'ret'], ['fd', 'FD', 'fd'], ['nstype', 'FLAGS32', 'CLONE:u2']] },
@@ -202,6 +204,9 @@ export const EVENT_TABLE: Readonly<Record<EventName, EventInfo>> = {
 /** Programs that a hook needs beside its own: newer calls that are reported as the event of an older one. */
 export const MORE_HOOKS = {
   fchmodat: 'fchmodat2',
+  mprotect: 'pkey_mprotect',
+  kill: 'rt_sigqueueinfo',
+  tgkill: 'rt_tgsigqueueinfo',
 } as const;
 
 
@@ -269,9 +274,12 @@ export const CALL_WAYS = {
   kill: 7,
   tkill: 7,
   tgkill: 7,
+  pidfd_send_signal: 7,
   mmap: 5,
   mprotect: 5,
   unshare: 2,
+  clone: 2,
+  clone3: 2,
 } as const satisfies Readonly<Partial<Record<EventName, number>>>;
 
 

@@ -12,7 +12,8 @@ import type {
   ParamValue,
 } from './event.ts';
 import { readParam } from './params.ts';
-import { CALL, EVENT_NAMES, EXEC, EXIT, HEADER, KINDS, OPEN, RECORD_FLAGS } from './table.gen.ts';
+import { CALL, CLONE, EVENT_NAMES, EXEC, EXIT, HEADER, KINDS, OPEN } from './table.gen.ts';
+import { RECORD_FLAGS } from './table.gen.ts';
 import type { EventName } from './table.gen.ts';
 
 /** Unix time minus CLOCK_BOOTTIME, in ns; re-measured by its owner, read at decoding. */
@@ -120,7 +121,8 @@ export class WireEvent implements KernelEvent {
   }
 
   get result(): number {
-    if (this.#isMade) return 0;
+    // Of a call that makes a process it is the number of that: some number.
+    if (this.#isMade) return this.kind === KINDS.clone ? 1 : 0;
     return this.#records.signed(this.#at + HEADER.ret);
   }
 
@@ -145,6 +147,7 @@ export class WireEvent implements KernelEvent {
     const { kind } = this;
     if (kind === KINDS.exec) return this.#hasFlag(EXEC.flags, RECORD_FLAGS.DENIED);
     if (kind === KINDS.open) return this.#hasFlag(OPEN.flags, RECORD_FLAGS.DENIED);
+    if (kind === KINDS.clone) return this.#hasFlag(CLONE.flags, RECORD_FLAGS.DENIED);
     return kind === KINDS.call && this.#hasFlag(CALL.flags, RECORD_FLAGS.DENIED);
   }
 

@@ -67,6 +67,7 @@ describe('calls of memory', () => {
       call('mmap', 1, PAGE, all, anonymous | MAP_FIXED, -1, 0),
       call('mprotect', 3, PAGE, PROT_EXEC),
       call('mprotect', PAGE, PAGE, all),
+      call('pkey_mprotect', 'r6', PAGE, PROT_READ | PROT_EXEC, -1),
     );
     const [first] = run.results.filter(({ name }) => name === 'mmap');
     const at = first?.ret ?? 0;
@@ -108,6 +109,7 @@ describe('calls of memory', () => {
       length: BigInt(PAGE),
       prot: 'PROT_READ|PROT_WRITE|PROT_EXEC',
     });
+    run.check('pkey_mprotect', { res: 0, addr, length: BigInt(PAGE), prot: 'PROT_READ|PROT_EXEC' });
     run.end();
   });
 

@@ -4,6 +4,7 @@ import {
   bytes,
   call,
   callFd,
+  queuedSignal,
   suiteOf,
   testAllAsserted,
   text,
@@ -95,6 +96,12 @@ describe('calls of processes', () => {
       call('tkill', 0, SIGUSR1),
       call('tgkill', 'child', 'child', SIGCONT),
       call('tgkill', 'pid', 'child', SIGUSR1),
+      call('rt_sigqueueinfo', 'child', SIGCONT, queuedSignal(SIGCONT)),
+      call('rt_sigqueueinfo', NOBODY, SIGUSR1, queuedSignal(SIGUSR1)),
+      call('rt_tgsigqueueinfo', 'child', 'child', SIGCONT, queuedSignal(SIGCONT)),
+      callFd('pidfd_open', 'child', 0),
+      call('pidfd_send_signal', '@', SIGCONT, 'n', 0),
+      call('pidfd_send_signal', 99, SIGUSR1, 'n', 0),
     );
     const child = childOf(run);
     const pid = run.results[0]!.pid;
@@ -106,6 +113,12 @@ describe('calls of processes', () => {
     run.check('tkill', { res: EINVAL, tid: 0, sig: SIGUSR1 });
     run.check('tgkill', { res: 0, pid: child, tid: child, sig: SIGCONT });
     run.check('tgkill', { res: ESRCH, pid, tid: child, sig: SIGUSR1 });
+    run.check('rt_sigqueueinfo', { res: 0, pid: child, sig: SIGCONT });
+    run.check('rt_sigqueueinfo', { res: ESRCH, pid: NOBODY, sig: SIGUSR1 });
+    run.check('rt_tgsigqueueinfo', { res: 0, pid: child, tid: child, sig: SIGCONT });
+    const descriptor = run.result('pidfd_open').ret;
+    run.check('pidfd_send_signal', { res: 0, pid_fd: descriptor, sig: SIGCONT });
+    run.check('pidfd_send_signal', { res: EBADF, pid_fd: 99, sig: SIGUSR1 });
     run.end();
   });
 

@@ -19,7 +19,8 @@ static const struct {
     CALL(setresgid), CALL(keyctl), CALL(bpf), CALL(init_module), CALL(finit_module), CALL(delete_module),
     // Without an event: to prepare
     CALL(open), CALL(openat), CALL(close), CALL(epoll_create1), {"fsconfig", 431}, {"fsmount", 432}, {"open_tree", 428}, CALL(umask), CALL(munmap), CALL(shutdown),
-    CALL(setsockopt), CALL(getsockopt), CALL(clone), {"pkey_mprotect", 329}, {"pidfd_send_signal", 424},
+    CALL(setsockopt), CALL(getsockopt), CALL(clone), {"clone3", 435},
+    {"pkey_mprotect", 329}, {"pidfd_send_signal", 424}, CALL(rt_sigqueueinfo), CALL(rt_tgsigqueueinfo),
 };
 
 // What arguments point to stays where it is: one piece of memory after the other.

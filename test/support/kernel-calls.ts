@@ -67,6 +67,7 @@ export const TOPICS = {
     'kill',
     'tkill',
     'tgkill',
+    'pidfd_send_signal',
     'prctl',
     'setns',
     'unshare',
@@ -141,6 +142,16 @@ export function unix(path: string): Buffer {
 
 export const pathOf = (result: CallResult): string =>
   Buffer.from(result.link ?? '', 'hex').toString();
+
+const SI_QUEUE = -1;
+
+/** An argument that points to a struct siginfo, of a signal that a process queues. */
+export function queuedSignal(signal: number): string {
+  const info = Buffer.alloc(128);
+  info.writeInt32LE(signal, 0);
+  info.writeInt32LE(SI_QUEUE, 8);
+  return bytes(info);
+}
 
 /** The event of the call of that name. */
 function eventOf(name: string): EventName {

@@ -3,38 +3,6 @@
 
 #define CLONE_PARENT 0x8000ull /* include/uapi/linux/sched.h */
 
-/* Which call it was and its flags, from the parent's registers. */
-static __always_inline __u16 fork__read_call(struct task_struct *parent, __u64 *flags)
-{
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	unsigned long nr = SYSCALL_NR(regs);
-	*flags = 0;
-	if (parent->thread_info.status & TS_COMPAT) {
-		if (nr == NR32_FORK)
-			return EVENT_FORK;
-		if (nr == NR32_VFORK)
-			return EVENT_VFORK;
-		if (nr == NR32_CLONE)
-			*flags = COMPAT_ARG1(regs);
-		if (nr != NR32_CLONE3)
-			return EVENT_CLONE;
-		bpf_probe_read_user(flags, sizeof(*flags), (void *)(__u64)(__u32)COMPAT_ARG1(regs));
-		return EVENT_CLONE3;
-	}
-	switch (nr & ~X32_SYSCALL_BIT) {
-	case NR_FORK:
-		return EVENT_FORK;
-	case NR_VFORK:
-		return EVENT_VFORK;
-	case NR_CLONE3: /* struct clone_args begins with its flags */
-		bpf_probe_read_user(flags, sizeof(*flags), (void *)ARG1(regs));
-		return EVENT_CLONE3;
-	case NR_CLONE:
-		*flags = ARG1(regs);
-	}
-	return EVENT_CLONE;
-}
-
 /* Writes the caller, its ancestors and their programs after rec_clone; returns the number of bytes. Global, proved once. */
 __noinline int fork__store_lineage(void)
 {
@@ -58,7 +26,9 @@ static __always_inline int fork__send(struct task_struct *parent, struct task_st
 		return 0;
 	struct rec_clone *r = (void *)s->b;
 	__builtin_memset(r, 0, sizeof(*r));
-	__u16 event = fork__read_call(parent, &r->clone_flags);
+	__u16 event = clone__read_call(parent, &r->clone_flags);
+	if (!event) /* threads of the kernel, and others that make no call */
+		event = EVENT_CLONE;
 	/* By now the caller's memory may say something else than when the call began. */
 	r->clone_flags &= ~CLONE_PARENT;
 	if (child->real_parent->tgid != parent->tgid)

@@ -63,7 +63,7 @@ const BEST: Readonly<Record<DenialTrial, Best>> = {
     without: DENIED_BY.memory,
   },
   namespace: {
-    operation: 'unshare the user namespace',
+    operation: 'make a user namespace',
     guarantee: 'prevented',
     by: DENIED_BY.namespace,
     without: DENIED_BY.namespace,

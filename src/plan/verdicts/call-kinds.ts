@@ -11,6 +11,7 @@ import {
   WAY_EVENTS,
   WAY_KINDS,
   wayIndex,
+  WAYS_WITH_PROCESS,
   WAYS_WITH_RESULT,
   waysOf,
   type WayEvent,
@@ -309,19 +310,26 @@ function kindsOfResult(
   if (worked === undefined || test.right !== undefined) return undefined;
   const holds = predicateOf(test)(worked);
   const failed = (kinds: number): Kinds => (kinds & FAILED_OPEN ? FAILED : NO_KINDS);
-  const either =
-    test.left.key === 'evt.rawres' && !isAlikeFromZeroUp(test) ? WAYS_WITH_RESULT : NO_KINDS;
+  const isNumber = test.left.key === 'evt.rawres';
+  const answers: readonly (readonly [kinds: Kinds, holds: boolean | undefined])[] = [
+    [WORKED & ~WAYS_WITH_RESULT & ~WAYS_WITH_PROCESS, holds],
+    [WAYS_WITH_RESULT, isNumber ? holdsFrom(test, 0) : holds],
+    [WAYS_WITH_PROCESS, isNumber ? holdsFrom(test, 1) : holds],
+  ];
+  const worksIf = (answer: boolean): Kinds =>
+    union(answers.flatMap(([kinds, can]) => (can === !answer ? [] : [kinds])));
   return {
-    holds: (holds ? WORKED : NO_KINDS) | failed(opens.holds) | either,
-    fails: (holds ? NO_KINDS : WORKED) | failed(opens.fails) | either,
+    holds: worksIf(true) | failed(opens.holds),
+    fails: worksIf(false) | failed(opens.fails),
   };
 }
 
-/** Whether the comparison gives the same for 0 and for all that is more. */
-function isAlikeFromZeroUp(test: Test): boolean {
+/** What the comparison gives for this number and for all that are more; undefined: not the same for all. */
+function holdsFrom(test: Test, from: number): boolean | undefined {
   const isOrder = ['<', '<=', '>', '>='].includes(test.operator) && test.modifier === undefined;
   const predicate = predicateOf(test);
-  return isOrder && predicate(0) === predicate(Number.MAX_SAFE_INTEGER);
+  const holds = predicate(from);
+  return isOrder && holds === predicate(Number.MAX_SAFE_INTEGER) ? holds : undefined;
 }
 
 const WITH_MODE = (['chmod', 'fchmod', 'fchmodat'] as const).map((event) => firstOf(event, 0));

@@ -37,8 +37,12 @@ export const WAY_KINDS = kindsOfWays(() => true);
 /** Those of one of them. */
 export const waysOf = (event: WayEvent): bigint => kindsOfWays((way) => way.event === event);
 
-/** Of these no hook sees the call: an unshare of other namespaces than the user's. */
-export const UNHOOKED_WAYS = kindsOfWays(({ event, way }) => event === 'unshare' && way === 0);
+/** Calls that can make a user namespace: no hook sees one that does not. */
+const NAMESPACE_EVENTS = ['unshare', 'clone', 'clone3'] as const satisfies readonly WayEvent[];
+const makesNamespaces = (event: WayEvent): boolean => NAMESPACE_EVENTS.some((one) => one === event);
+
+/** Of these no hook sees the call. */
+export const UNHOOKED_WAYS = kindsOfWays(({ event, way }) => makesNamespaces(event) && way === 0);
 
 export const isWayEvent = (event: string): event is WayEvent =>
   isEventName(event) && Object.hasOwn(CALL_WAYS, event);
@@ -50,6 +54,8 @@ const GROUP_OF: Readonly<Partial<Record<WayEvent, WayGroup>>> = {
   mmap: 'memory',
   mprotect: 'memory',
   unshare: 'namespace',
+  clone: 'namespace',
+  clone3: 'namespace',
 };
 
 /** Those that hooks of cgroup v2 see, too: devices that are made, and binds, of which they see those to IP addresses. */
@@ -74,12 +80,22 @@ const WITH_RESULT: readonly WayEvent[] = [
 ];
 /** Of these it is not known what they will return. */
 export const WAYS_WITH_RESULT = kindsOfWays(({ event }) => WITH_RESULT.includes(event));
+/** These return the number of a process, which is not 0. */
+export const WAYS_WITH_PROCESS = kindsOfWays(
+  ({ event }) => event === 'clone' || event === 'clone3',
+);
 
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const PERMISSIONS = 0o10000;
 const PROT_EXEC = 4;
 const CLONE_NEWUSER = 0x10000000;
+const SIGNAL_EVENTS: ReadonlySet<WayEvent> = new Set([
+  'kill',
+  'tkill',
+  'tgkill',
+  'pidfd_send_signal',
+]);
 /** Signals that have a way of their own, from 1. */
 const SIGNALS = [0, 1, 2, 9, 15, 19];
 const PTRACE_TRACEME = 0;
@@ -105,13 +121,13 @@ function possibleOf({ event, way }: WayKind, field: string): Possible | undefine
     const request = [undefined, PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE][way];
     return request === undefined ? undefined : numberOf('PTRACE', request);
   }
-  if (event === 'unshare' && name === 'flags' && !isRaw) {
+  if (makesNamespaces(event) && name === 'flags' && !isRaw) {
     const flag = namesOf('CLONE', CLONE_NEWUSER);
     return way === 1 ? { has: flag } : { lacks: flag };
   }
   if ((event === 'mmap' || event === 'mprotect') && name === 'prot')
     return way === 0 ? undefined : numberOf('PROT', PROT_EXEC + way - 1);
-  if (event.endsWith('kill') && name === 'sig') {
+  if (SIGNAL_EVENTS.has(event) && name === 'sig') {
     const signal = SIGNALS[way - 1];
     return signal === undefined ? undefined : [isRaw ? signal : signalText(signal)];
   }

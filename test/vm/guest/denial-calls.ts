@@ -3,5 +3,6 @@ import '../../kernel/deny-opens.test.ts';
 import '../../kernel/known-files.test.ts';
 import '../../kernel/deny-paths.test.ts';
 import '../../kernel/deny-calls.test.ts';
+import '../../kernel/deny-calls-alike.test.ts';
 import '../../kernel/deny-unix.test.ts';
 import '../../kernel/deny-cgroup.test.ts';
