@@ -1,6 +1,6 @@
 import { release } from 'node:os';
 
-/** The oldest kernel whose hooks and program types the probe uses (BPF_PROG_TYPE_SYSCALL is of 5.14). */
+/** The oldest kernel whose hooks and program types the probe uses (BPF_PROG_TYPE_SYSCALL is of 5.14, bpf_task_pt_regs of 5.15). */
 const KERNEL_MIN = [5, 15] as const;
 
 /** Why the probe cannot run on a kernel (`version` as uname(2) gives it), as a sentence; undefined if it is new enough. */
