@@ -135,6 +135,7 @@ __noinline int deny__is_certain(long start)
 		if (!(calls & (1 << which)))
 			continue;
 		call->kind = verdict__kind(which, of->flags, 0);
+		call->source = start == KNOWN_PATH ? 0 : path__source();
 		if (verdict__passes(ASKS_DENYING)) {
 			if (!of->ts)
 				of->ts = bpf_ktime_get_boot_ns();

@@ -60,6 +60,7 @@ struct path_buffer {
 	__u64 kept_dentry, kept_vfsmount, kept_root_dentry, kept_root_vfsmount;
 	__u64 kept_thread, kept_switches, kept_sequences; /* sequences 0: none is kept */
 	__s64 kept_result;
+	__u64 writes; /* how many paths have been written here: says which one it is */
 	__u32 at, pad;
 	char b[2 * PATH_MAX];
 };
@@ -193,6 +194,12 @@ struct verdict_call {
 	__u32 at, seen, state[VERDICT_PATH_MACHINES]; /* so far: bytes, texts found, states */
 	__u32 tidied, is_dot; /* of verdict__tidy_chunk, so far: bytes kept; the next byte is the '.' of a '/./' */
 	__u32 slash_at, seen_slash, slash[VERDICT_PATH_MACHINES]; /* last slash: position, texts before it, states after it */
+	/*
+	 * A hook that denies judges a path that the end of the call judges again (path__is_kept). `source`: what path_buffer.writes was for
+	 * the path, for the next verdict__passes only; 0: it is another one. `walked`: the source of the path that the automata have read
+	 * last, by the table at the address `walked_by`.
+	 */
+	__u64 source, walked, walked_by;
 	__u32 argv_from, argv_len; /* of a program that is run: its words in the scratch; no length: they are not known */
 	__u32 argv_at, argv_end, argv_row, within_row, within; /* of verdict__argv_chunk, so far: bytes, states, texts found */
 	__u32 argv_is_first; /* it reads the first word only */

@@ -112,12 +112,21 @@ __noinline long path__walk(void)
 		out->b[PATH_MAX - 1] = '/';
 	}
 	long result = (at & 0xffff) | (flags << PATH_FLAGS_SHIFT);
+	out->writes++;
 	out->kept_result = result;
 	out->kept_thread = bpf_get_current_pid_tgid();
 	out->kept_switches = switches;
 	/* if another task has run meanwhile, this one's switches are others from now on */
 	out->kept_sequences = sequences;
 	return result;
+}
+
+/* Which of the paths that this CPU has written is in its buffer; 0: none. */
+static __always_inline __u64 path__source(void)
+{
+	__u32 zero = 0;
+	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	return from ? from->writes : 0;
 }
 
 /*

@@ -105,19 +105,37 @@ __noinline int verdict__chunk(__u32 which)
 	return at < len;
 }
 
-/* Runs the automata over the whole path, of up to VERDICT_PATH_MAX - 1 bytes. */
-static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
+/* Ends the path with four slashes, for what looks beyond it. */
+static __always_inline void verdict__end_path(struct verdict_call *call)
 {
-	call->at = call->slash_at = 0;
 	__u32 end = call->len;
 	barrier_var(end); /* keeps the mask, which Linux 6.12 needs */
 	__builtin_memset(&call->path[end & (VERDICT_PATH_MAX - 1)], '/', 4);
+}
+
+/* Runs the automata over the whole path, of up to VERDICT_PATH_MAX - 1 bytes. */
+static __always_inline void verdict__walk(struct verdict_table *t, struct verdict_call *call, __u32 which)
+{
+	verdict__end_path(call);
+	call->at = call->slash_at = 0;
 	call->seen = verdict__cell(t, t->start[MACHINE_ANYWHERE], ROW_END);
 	for (int m = 0; m < VERDICT_PATH_MACHINES; m++)
 		call->state[m] = t->start[m];
 	for (int i = 0; i < VERDICT_PATH_MAX / VERDICT_CHUNK; i++)
 		if (!verdict__chunk(which))
 			break;
+}
+
+/* As verdict__walk for the path of a call, unless they have just read it. */
+static __always_inline void verdict__walk_once(struct verdict_table *t, struct verdict_call *call, __u64 source)
+{
+	if (source && call->walked == source && call->walked_by == (__u64)t) {
+		verdict__end_path(call);
+		return;
+	}
+	verdict__walk(t, call, VERDICT_CALL);
+	call->walked = call->is_odd ? 0 : source;
+	call->walked_by = (__u64)t;
 }
 
 /* The row of automaton `m` after the two halves of a byte. */

@@ -244,6 +244,8 @@ __noinline int verdict__passes(__u32 asks)
 	struct verdict_call *call = verdict__get_call();
 	if (!call)
 		return 1;
+	__u64 source = call->source;
+	call->source = 0;
 	call->failing = ALL_FAILING;
 	struct verdict_table *t = verdict__find_table(call->table);
 	if (!t)
@@ -265,7 +267,7 @@ __noinline int verdict__passes(__u32 asks)
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
 	if (has_path) {
-		verdict__walk(t, call, VERDICT_CALL);
+		verdict__walk_once(t, call, source);
 		__u32 seen = call->seen;
 		bool directory = call->directory, is_below = directory || call->slash_at;
 		for (int m = 0; m < MACHINE_ANYWHERE; m++) {

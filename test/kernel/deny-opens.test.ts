@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { after, before, describe, type TestContext } from 'node:test';
 import type { WireEvent } from '../../src/events/wire-event.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
+import { call, text } from '../support/kernel-calls.ts';
 import { missingHierarchy } from '../support/kernel-cgroups.ts';
 import { runsIn } from '../support/kernel-container.ts';
 import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
@@ -187,6 +188,27 @@ for (const kind of ['v2', 'v1-pids'] as const)
       const [results, events] = await opens(steps);
       assert.deepEqual(results, Array.from({ length: MANY }, () => [EPERM, 0, EPERM]).flat());
       assert.equal(events.filter(({ denied }) => denied).length, 2 * MANY);
+    });
+
+    refusing('an allowed open is judged at its end, too, by its own path', async () => {
+      // Who the user is, the kernel does not know: such an open is reported, and not refused.
+      deny(
+        `${bad()} or (evt.type in (open, openat) and fd.name endswith told and user.name != none and fd.name startswith ${dir})`,
+      );
+      writeFileSync(at('told'), '');
+      const renamed = (from: string, to: string): Step[] =>
+        call('rename', text(at(from)), text(at(to)));
+      const one = [
+        ...['told', 'free', 'told'].flatMap((name) => open(name)),
+        ...[...renamed('free', 'free-told'), ...open('free-told')],
+        ...[...renamed('free-told', 'free'), ...open('free')],
+      ];
+      const [results, events] = await opens(Array.from({ length: MANY }, () => one).flat());
+      assert.deepEqual(results, Array(5 * MANY).fill(0));
+      assert.deepEqual(
+        events.map(({ open: opened }) => opened?.file?.path),
+        Array.from({ length: MANY }, () => [at('told'), at('told'), at('free-told')]).flat(),
+      );
     });
 
     refusing(

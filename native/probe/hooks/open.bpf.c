@@ -129,6 +129,7 @@ __noinline int open__may_match_file(long start, __u32 mode, __u32 flags)
 	struct rec_open *r = (void *)s->b;
 	const char *claim = s->b + sizeof(*r);
 	v->directory = (mode & S_IFMT) == S_IFDIR;
+	v->source = path__source();
 	if (verdict__passes(ASKS_ALL))
 		return 1;
 	__u32 len = r->raw_len, own = v->len;
