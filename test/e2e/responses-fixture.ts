@@ -17,7 +17,7 @@ export const RULES = `
 export const NAMESPACE_RULE = `
 - rule: User namespace made
   desc: A test's own.
-  condition: evt.type = unshare and evt.rawres = 0 and evt.arg.flags contains CLONE_NEWUSER
+  condition: evt.type in (unshare, clone, clone3) and evt.rawres >= 0 and evt.arg.flags contains CLONE_NEWUSER
   output: flags=%evt.arg.flags result=%evt.res
   priority: ERROR
 `;
@@ -61,10 +61,13 @@ export const runApp = (
   });
 
 /** An app that may make namespaces: Docker's own filter lets no container make one. */
-export const runUnfiltered = (engine: TestDockerd): Promise<Docker.Container> =>
+export const runUnfiltered = (
+  engine: TestDockerd,
+  more: Docker.HostConfig = {},
+): Promise<Docker.Container> =>
   runContainer(engine, 'exec sleep 600', {
     labels: { 'varvel.enable': 'true', 'varvel.app': 'shop' },
-    hostConfig: { SecurityOpt: ['seccomp=unconfined'], CapAdd: ['SYS_ADMIN'] },
+    hostConfig: { SecurityOpt: ['seccomp=unconfined'], CapAdd: ['SYS_ADMIN'], ...more },
   });
 
 /** The line that comes next in the app's log, after so many of them. */

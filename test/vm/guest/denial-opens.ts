@@ -12,6 +12,7 @@ import {
   imageMadeBy,
   runContainer,
 } from '../../support/e2e-docker.ts';
+import { stepsProgram } from '../../support/kernel-process.ts';
 import {
   contacting,
   NAMESPACE_RULE,
@@ -27,6 +28,8 @@ before(async () => {
 });
 after(() => engine[Symbol.asyncDispose]());
 
+const CLONE_NEWUSER = 0x10000000;
+const SIGCHLD = 17;
 /** An emulated machine needs minutes for the tables of all default rules. */
 const WAIT_MS = 240_000;
 const RULE = 'Key read by another program';
@@ -224,7 +227,7 @@ test('calls of more than one group are refused by who makes them, with a line ea
     rules: { 'own.yaml': CALL_RULES },
     config: ['responses: [{match: {priority: ERROR}, do: deny, mode: enforce}]'],
   });
-  const shop = await runUnfiltered(engine);
+  const shop = await runUnfiltered(engine, { Binds: [`${stepsProgram()}:/steps:ro`] });
   try {
     await until(
       'it is denied',
@@ -234,6 +237,8 @@ test('calls of more than one group are refused by who makes them, with a line ea
     assert.deepEqual((await agent.snapshot()).kernel.refusalsUnavailable, {});
     assert.equal(await execInContainer(shop, REFUSED('unshare -U true')), 0);
     assert.equal(await execInContainer(shop, 'unshare -u true'), 0, 'another namespace');
+    const cloning = `/steps call clone ${CLONE_NEWUSER | SIGCHLD} 0 0 0 0 ';' | grep -q '"ret":-1,'`;
+    assert.equal(await execInContainer(shop, cloning), 0);
     const killing = (signal: string): string =>
       `sleep 60 & kill -${signal} $! 2>&1 | grep -q 'not permitted'; said=$?; kill $!; exit $said`;
     assert.equal(await execInContainer(shop, killing('KILL')), 0);
@@ -244,13 +249,13 @@ test('calls of more than one group are refused by who makes them, with a line ea
         const found = (await agentLines(engine, shop)).filter(
           ({ priority }) => priority === 'Error',
         );
-        return found.length >= 2 && found;
+        return found.length >= 3 && found;
       },
       WAIT_MS,
     );
     assert.deepEqual(
       lines.map(({ rule }) => rule),
-      ['User namespace made', 'Process killed'],
+      ['User namespace made', 'User namespace made', 'Process killed'],
     );
     for (const { output, output_fields: fields } of lines) {
       assert.match(output, /result=EPERM \| call refused before it had an effect \(EPERM\)$/);
