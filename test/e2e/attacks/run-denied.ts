@@ -16,7 +16,7 @@ const LATE_S = '62';
 /** The agent looks at the ages of containers this often. */
 const LOOKS_MS = 1000;
 /** An emulated machine takes its time to make the tables. */
-const TABLES_MS = 300_000;
+const TABLES_MS = 900_000;
 /** An attack that is denied may wait for what never comes. */
 const ROW_TIMEOUT_MS = 90_000;
 /** How the response deny says it. */
