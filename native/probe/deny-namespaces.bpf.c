@@ -38,11 +38,8 @@ __noinline int deny__tell(const struct refused_clone *of)
 	/* by now the caller's memory may say something else */
 	made.r.clone_flags = of->flags | CLONE_NEWUSER;
 	made.r.flags = DENIED;
-	if (scope__switches() != of->switches) {
+	if (scope__switches() != of->switches || !ring__send_padded(&exec_ring, BUDGET_EXEC, &made.h, sizeof(made), entry))
 		__sync_fetch_and_add(&state.denied_dropped, 1);
-		return 0;
-	}
-	ring__send_padded(&exec_ring, BUDGET_EXEC, &made.h, sizeof(made), entry);
 	return 0;
 }
 
