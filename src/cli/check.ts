@@ -1,5 +1,5 @@
 import { isTooManyEvents } from '../rules/compile/infer.ts';
-import { isEventName } from '../rules/fields/events.ts';
+import { isEventName, unreportedText } from '../rules/fields/events.ts';
 import { describeCode } from '../rules/loader/code-descriptions.ts';
 import { formatDiagnostic } from '../rules/loader/diagnostics.ts';
 import type { Diagnostic, Position } from '../rules/loader/diagnostics.ts';
@@ -81,10 +81,10 @@ function toText(files: readonly string[], result: LoadResult): string {
   const disabled = result.ruleSet.rules.filter((rule) => !rule.enabled).length;
   const others = `${count(result.definedMacros, 'macro')}, ${count(result.definedLists, 'list')}`;
   const events = [...ruleNeeds(result.ruleSet)].sort().join(', ');
-  const unseen = unseenEvents(result.ruleSet).join(', ');
+  const unseen = unseenEvents(result.ruleSet).map(unreportedText).join(', ');
   return (
     `${details}${more}Events they need: ${events === '' ? 'none' : events}.\n` +
-    (unseen === '' ? '' : `Events they name that the agent does not see yet: ${unseen}.\n`) +
+    (unseen === '' ? '' : `Events they name that the agent does not report: ${unseen}.\n`) +
     `${where}: ok: ${rules} loaded, ${disabled} of them disabled; ${others}; ${counts}.\n`
   );
 }

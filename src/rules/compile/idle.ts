@@ -1,4 +1,4 @@
-import { isEventName } from '../fields/events.ts';
+import { isEventName, unreportedText } from '../fields/events.ts';
 import { findField } from '../fields/registry.ts';
 import { isTooManyEvents } from './infer.ts';
 import { someTest } from './checked.ts';
@@ -63,7 +63,8 @@ export function whyIdle(
   const reported = [...events].filter(isEventName);
   if (reported.length === 0) {
     const names = [...events].sort();
-    const shown = names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
+    const shown =
+      names.slice(0, 5).map(unreportedText).join(', ') + (names.length > 5 ? ', …' : '');
     return `is about events that the agent does not report: ${shown}`;
   }
   if (absent.length === 0) return undefined;

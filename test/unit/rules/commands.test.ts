@@ -84,7 +84,7 @@ describe('varvel check', () => {
     );
     assert.match(
       io.out,
-      /\nEvents they need: none\.\nEvents they name that the agent does not see yet: semop\.\n/,
+      /\nEvents they need: none\.\nEvents they name that the agent does not report: semop\.\n/,
     );
     assert.match(io.out, /: ok: .* 0 errors, 2 warnings\.\n$/);
   });

@@ -83,6 +83,10 @@ describe('what a rule in force cannot do', () => {
       '5:14 LOAD_NEVER_MATCHES no event can match: the rule is about no event: what it says of evt.type cannot all hold',
     );
     assert.match(never('evt.type in (semop, futex)') ?? '', /does not report: futex, semop$/);
+    assert.match(
+      never('evt.type in (semop, pkey_mprotect)') ?? '',
+      /does not report: pkey_mprotect \(reported as mprotect\), semop$/,
+    );
     const needs = /needs a field that has no value in any event here: fdlist\.names$/;
     for (const condition of [
       `${OPEN} and fdlist.names exists`,
