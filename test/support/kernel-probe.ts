@@ -60,17 +60,6 @@ export interface KernelProbeOptions {
 }
 
 let instances = 0;
-const open = new Set<KernelProbe>();
-
-/**
- * How often the kernel has skipped a program of a probe that is open, so that an event was not reported: since Linux 7.0, where tasks
- * compete for a CPU (manifests/docs/verdicts.md).
- */
-export function skippedEvents(): number {
-  let sum = 0;
-  for (const { probe } of open) sum += probe.skipped();
-  return sum;
-}
 
 /** What every test of processes, files and connections needs; the other calls are attached by their own tests. */
 export const STANDARD_PROGRAMS: readonly string[] = [
@@ -160,7 +149,6 @@ export class KernelProbe {
     this.#records = new RecordBytes(buffer);
     const event = new WireEvent(this.#records, { unixMinusBootNs: 0n });
     const { tickMs = 2, dozeMs = 16, safetyMs = 200 } = options;
-    open.add(this);
     this.probe.start(buffer, (bytes) => this.#take(bytes, event), { tickMs, dozeMs, safetyMs });
   }
 
@@ -273,7 +261,6 @@ export class KernelProbe {
       }
     } finally {
       process.off('exit', this.#onExit);
-      open.delete(this);
       this.probe.close();
     }
   }

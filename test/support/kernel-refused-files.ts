@@ -1,9 +1,6 @@
 import { test, type TestContext } from 'node:test';
 import type { LoaderError } from 'ebpf-loader-napi';
-import { skippedEvents, type KernelProbe } from './kernel-probe.ts';
-
-/** How often a test is run in which events are missing since the kernel skipped the probe. */
-const TRIES = 3;
+import type { KernelProbe } from './kernel-probe.ts';
 
 /** Has calls on files refused where rules deny them. Returns why this kernel refuses none; undefined: it does. */
 export const refuseFiles = ({ probe }: KernelProbe): string | undefined =>
@@ -26,10 +23,7 @@ function whyNot(load: () => void): string | undefined {
   }
 }
 
-/**
- * Declares a test that needs a kernel that refuses such calls. `why`: asked when it is run. If it fails, and the kernel has counted
- * events that it did not report, the test is run again.
- */
+/** Declares a test that needs a kernel that refuses such calls. `why`: asked when it is run. */
 export function refusingTest(
   name: string,
   why: () => string | undefined,
@@ -37,20 +31,7 @@ export function refusingTest(
 ): void {
   test(name, async (t) => {
     const reason = why();
-    if (reason !== undefined) {
-      t.skip(reason);
-      return;
-    }
-    for (let tries = 1; ; tries++) {
-      const before = skippedEvents();
-      try {
-        await run(t);
-        return;
-      } catch (error) {
-        const skipped = skippedEvents() - before;
-        if (skipped === 0 || tries === TRIES) throw error;
-        t.diagnostic(`the kernel skipped the probe ${skipped} times, so the test is run again`);
-      }
-    }
+    if (reason === undefined) await run(t);
+    else t.skip(reason);
   });
 }
