@@ -139,13 +139,14 @@ test('what is gone, is another cgroup by now, or is of an old kernel', (t) => {
   const open = (): number => readdirSync('/proc/self/fd').length;
   const before = open();
   assert.throws(() => ends.end(target(1)), { code: 'ESRCH' });
-  const gone = add('gone', '/gone');
-  rmSync(join(mountPoint, 'gone'), { recursive: true });
-  assert.throws(() => ends.end(target(gone)), { code: 'ESRCH' });
   const id = add('a', '/a');
   cgroups.set('a', [{ cgroupId: id + 1_000_000, path: '/a', handle: 'a' }]);
   assert.throws(() => ends.end(target(id + 1_000_000)), { code: 'ESRCH' });
   const old = add('old', '/old');
+  // The last to be added is the first to go: the inode of what is gone may be given to what is made after it.
+  const gone = add('gone', '/gone');
+  rmSync(join(mountPoint, 'gone'), { recursive: true });
+  assert.throws(() => ends.end(target(gone)), { code: 'ESRCH' });
   rmSync(join(mountPoint, 'old', 'cgroup.kill'));
   assert.throws(() => ends.end(target(old)), { code: 'ENOTSUP' });
   assert.equal(ends.isEnding(target(old)), false);
