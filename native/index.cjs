@@ -351,6 +351,11 @@ class Probe {
     return addon.skipped(this.#handle);
   }
 
+  forgetRefusals(olderMs) {
+    checkId(olderMs, 'olderMs');
+    return addon.forgetRefusals(this.#handle, olderMs);
+  }
+
   stats() {
     const [
       emitted,

@@ -215,6 +215,11 @@ export class Probe {
   /** Delivers now what is in the rings, and queued records; returns the bytes. */
   drain(): number;
   skipped(): number; // see src/agent/skipped-programs.ts
+  /**
+   * Counts as `deniedDropped` the calls that were refused at least so long ago, and whose ends the probe has not seen: since Linux 7.0 the
+   * kernel may skip the program that reports them. Returns how many. One that ends later is told as a call that failed.
+   */
+  forgetRefusals(olderMs: number): number;
   stats(): ProbeStats;
   /** Detaches and releases everything. Idempotent. */
   close(): void;

@@ -209,6 +209,17 @@ napi_value Skipped(napi_env env, napi_callback_info info) {
   return count;
 }
 
+// forgetRefusals(handle, olderMs) → how many: see Probe::ForgetRefusals
+napi_value ForgetRefusals(napi_env env, napi_callback_info info) {
+  Handle* handle = nullptr;
+  uint64_t ms = 0;
+  if (!(Arguments(env, info) >> handle >> ms)) return nullptr;
+  const uint64_t now = BootTimeNs(), age = ms * 1000000;
+  napi_value count;
+  TRY(env, napi_create_double(env, static_cast<double>(handle->probe.ForgetRefusals(now > age ? now - age : 0)), &count));
+  return count;
+}
+
 // nextLossInterval(handle): later losses get their own first and last times in their scope entries
 napi_value NextLossInterval(napi_env env, napi_callback_info info) {
   Handle* handle = nullptr;
@@ -299,7 +310,7 @@ napi_value Init(napi_env env, napi_value exports) {
   } kFunctions[] = {
       {"load", Load},           {"loadInThread", LoadInThread}, {"attach", Attach},           {"detach", Detach},         {"attached", Attached},
       {"setVerdicts", SetVerdicts}, {"suspendVerdicts", SuspendVerdicts}, {"copyVerdicts", CopyVerdicts},
-      {"skipped", Skipped}, {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
+      {"skipped", Skipped}, {"forgetRefusals", ForgetRefusals}, {"stopFiltering", StopFiltering}, {"allowRules", AllowRules}, {"runVerdict", RunVerdict}, {"adoptImage", AdoptImage},
       {"knowFile", KnowFile}, {"forgetFile", ForgetFile},
       {"denyConnects", DenyConnects}, {"allowConnects", AllowConnects}, {"denyFiles", DenyFiles}, {"allowFiles", AllowFiles},
       {"denyCalls", DenyCalls}, {"allowCalls", AllowCalls},

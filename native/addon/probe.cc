@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "libbpf-log.h"
 #include "pins.h"
+#include "refusals.h"
 #include "tracepoint.h"
 #include "variant.h"
 
@@ -399,6 +400,8 @@ Status Probe::ScopeEntries(std::vector<ScopeRow>* rows) const {
 // What denies programs: it must know which program each process runs.
 static const char* const kDenyingHooks[] = {"sched_fork", "sched_exec", "sched_exit"};
 static const char* const kDenyingMaps[] = {"scope", "verdict_tables"};
+// Until the ends of the calls report them.
+static const char* const kRefusedCalls[] = {"refused", "refused_paths", "refused_opens"};
 
 Status Probe::Pin(const std::string& directory) {
   if (!object_) return Status::Fail(EBADF, "keep what denies in the kernel", "the probe is closed");
@@ -471,6 +474,14 @@ Status Probe::NoteSeen(uint64_t now, uint64_t deny_until) {
   __atomic_store_n(&state_->deny_until, deny_until, __ATOMIC_RELAXED);
   __atomic_store_n(&state_->seen, now, __ATOMIC_RELAXED);
   return {};
+}
+
+uint64_t Probe::ForgetRefusals(uint64_t before) {
+  if (!state_) return 0;
+  uint64_t forgotten = 0;
+  for (const char* map : kRefusedCalls) forgotten += RemoveRefusals(MapFd(map), before);
+  __atomic_fetch_add(&state_->denied_dropped, forgotten, __ATOMIC_RELAXED);
+  return forgotten;
 }
 
 void Probe::Close() {

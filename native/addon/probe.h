@@ -86,6 +86,9 @@ class Probe {
   // How often the kernel has not run a program, since another task was interrupted in it on that CPU: Linux 7.0 preempts
   // tracepoints. It is not known of which tasks.
   uint64_t Skipped() const;
+  // Forgets the calls that were refused before `before` (CLOCK_BOOTTIME ns) and whose ends it has not seen, such as those for which
+  // the kernel has not run a program. Each counts as a denial whose record was dropped. Returns how many.
+  uint64_t ForgetRefusals(uint64_t before);
   int MapFd(const char* name) const;
   probe_state* State() const { return state_; }
   void Close();

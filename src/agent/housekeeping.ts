@@ -3,6 +3,8 @@ import { denyingByContainer } from './verdict-group.ts';
 import { bootNs } from '../host/boot-clock.ts';
 
 const TICK_MS = 1000;
+/** A refused call has ended by then: it fails at once. */
+const REFUSED_MS = 10_000;
 
 /**
  * Runs the periodic work of each second, in this order; returns a function that stops it. Each part reports what it drops or
@@ -16,6 +18,7 @@ export function startHousekeeping(stages: Stages): () => void {
 function round(stages: Stages): void {
   const { apps, coverage, fanOut, policies, probe } = stages;
   stages.clock.refresh();
+  probe.forgetRefusals(REFUSED_MS);
   stages.losses.look();
   stages.losses.skipped.onTick(performance.now());
   stages.cuts.onTick(performance.now());

@@ -376,6 +376,11 @@ export class LiveProbe {
     return this.#skipped;
   }
 
+  /** See the loader's `forgetRefusals`. */
+  forgetRefusals(olderMs: number): void {
+    this.#probe.forgetRefusals(olderMs);
+  }
+
   stats(): LiveStats {
     return { ...this.#probe.stats(), skipped: this.#skipped };
   }

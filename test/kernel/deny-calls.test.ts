@@ -112,6 +112,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
 
     refusing('by each call, each with one complete record', async () => {
       deny(`evt.type in (${WAY_EVENTS.join(', ')})`);
+      const untold = suite.probe.countUntold();
       const [results, events] = await calls(eachCall());
       const there = WAY_EVENTS.filter((event) => results.get(event)?.[0] !== ENOSYS);
       assert.ok(there.length >= WAY_EVENTS.length - 2, 'at most those of modules are missing');
@@ -119,7 +120,12 @@ for (const kind of ['v2', 'v1-pids'] as const)
       for (const event of there)
         assert.deepEqual(results.get(event), event === 'mmap' ? [EPERM, 0] : [EPERM], event);
       const refused = events.filter(({ denied }) => denied);
-      assert.deepEqual(told(events), there);
+      const missing = there.filter((event) => !told(events).includes(event));
+      assert.equal(missing.length, untold(), missing.join());
+      assert.deepEqual(
+        told(events),
+        there.filter((event) => !missing.includes(event)),
+      );
       for (const event of refused)
         assert.deepEqual(
           [event.result, event.judged?.result, event.ruleMatches, event.comm],
@@ -133,12 +139,15 @@ for (const kind of ['v2', 'v1-pids'] as const)
         'no device was made',
       );
       // With what was passed.
-      const one = (type: WayEvent): WireEvent => refused.find((event) => event.type === type)!;
-      assert.deepEqual(
-        [1, 2, 3].map((n) => one('mount').call?.text(n)),
-        ['none', '/mnt', 'tmpfs'],
-      );
-      assert.equal(one('mknod').call?.arg(2), BigInt(S_IFCHR | 0o600));
+      const one = (type: WayEvent): WireEvent | undefined =>
+        refused.find((event) => event.type === type);
+      if (!missing.includes('mount'))
+        assert.deepEqual(
+          [1, 2, 3].map((n) => one('mount')?.call?.text(n)),
+          ['none', '/mnt', 'tmpfs'],
+        );
+      if (!missing.includes('mknod'))
+        assert.equal(one('mknod')?.call?.arg(2), BigInt(S_IFCHR | 0o600));
       // The agent's own judgement: as if it had been made.
       const engine = new RuleEngine(
         ruleSetOf(ruleFile(`evt.type in (${WAY_EVENTS.join(', ')}) and evt.rawres >= 0`)),
@@ -305,7 +314,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
 
     refusing(`${MANY} of ${MANY} processes are refused`, async () => {
       deny(`evt.type in (mount, chroot, ptrace) and proc.exepath = ${at('good')}`);
-      const { deniedDropped } = suite.probe.probe.stats();
+      const untold = suite.probe.countUntold();
       const one = [
         ...['fork', '[', 'child'],
         ...call('mount', text('none'), text('/mnt'), text('tmpfs'), 0, 'n'),
@@ -318,8 +327,7 @@ for (const kind of ['v2', 'v1-pids'] as const)
       for (const event of ['mount', 'chroot', 'ptrace'])
         assert.deepEqual(results.get(event), Array(MANY).fill(EPERM), event);
       assert.deepEqual(results.get('dup2'), Array(MANY).fill(0));
-      assert.equal(told(events).length, 3 * MANY);
-      assert.equal(suite.probe.probe.stats().deniedDropped, deniedDropped);
+      assert.equal(told(events).length + untold(), 3 * MANY);
     });
   });
 

@@ -127,12 +127,13 @@ for (const kind of ['v2', 'v1-pids'] as const)
 
     test(`${MANY} of ${MANY} processes are refused, and their allowed connections are made`, async () => {
       deny(BAD);
+      const untold = probe.countUntold();
       const steps = Array.from({ length: MANY }, () => [
         ...['fork', '[', ...tcp(DENIED), ...udp(DENIED), ...tcp(FREE), 'exit', 0, ']'],
       ]).flat();
       const [, results, events] = await connects(steps);
       assert.deepEqual(results, Array.from({ length: MANY }, () => [EPERM, EPERM, 0]).flat());
-      assert.equal(events.filter(({ denied }) => denied).length, 2 * MANY);
+      assert.equal(events.filter(({ denied }) => denied).length + untold(), 2 * MANY);
       await onlyFree(MANY);
     });
 
@@ -323,6 +324,15 @@ for (const kind of ['v2', 'v1-pids'] as const)
         assert.deepEqual(results, [EPERM, 0, EPERM]);
         assert.equal(events.filter(({ denied }) => denied).length, 2);
         assert.ok(events.every(({ call: made }) => (made?.fd ?? -1) >= 0));
+        // Where the program that reports them is not run, they are counted once they are old.
+        probe.probe.detach('io_uring');
+        const before = probe.probe.stats().deniedDropped;
+        const [unseen, none] = await calls('uring-calls.c', 'plain', ...to(DENIED));
+        assert.deepEqual([unseen, none], [[EPERM], []]);
+        const forgotten = [60_000, 0, 0].map((olderMs) => probe.probe.forgetRefusals(olderMs));
+        assert.deepEqual(forgotten, [0, 1, 0]);
+        assert.equal(probe.probe.stats().deniedDropped, before + 1);
+        probe.probe.attach('io_uring');
         // Messages by io_uring are not reported: their denials are counted.
         const { deniedDropped } = probe.probe.stats();
         const [sent, told] = await calls(

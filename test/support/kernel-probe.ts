@@ -209,6 +209,27 @@ export class KernelProbe {
     }
   }
 
+  /**
+   * Returns a function that says how many calls have been refused since then that no record tells of. It throws if the kernel has not
+   * skipped as many programs: since Linux 7.0 it may skip that which reports a call.
+   */
+  countUntold(): () => number {
+    const look = (): [untold: number, skipped: number] => {
+      this.probe.forgetRefusals(0);
+      return [this.probe.stats().deniedDropped, this.probe.skipped()];
+    };
+    const before = look();
+    return () => {
+      const now = look();
+      const [untold, skipped] = [now[0] - before[0], now[1] - before[1]];
+      if (untold > skipped)
+        throw new Error(
+          `${untold} refused calls are not told, and ${skipped} programs were skipped`,
+        );
+      return untold;
+    };
+  }
+
   /** The entry of a cgroup in the scope map. Throws when there is none. */
   entry(cgroup: TestCgroup): LoaderScopeEntry {
     const entry = this.probe.scopeGet(cgroup.id);
