@@ -39,9 +39,19 @@
 #define CALL_CREAT 8
 #define CALL_IS_REQUEST 16 /* of io_uring */
 
+/* Of a file of an overlay whose open was judged, and not refused: what the open of the file in its layer is compared with. */
+struct judged_open {
+	__u64 thread, switches; /* no other task may have run since */
+	struct path_kept kept;
+	__u32 table, calls, flags; /* the flags as far as verdicts look at them */
+	__u32 len; /* of the path; 0: there is none to compare with */
+	char path[VERDICT_PATH_MAX];
+};
+
 /* The open that is judged. In a map: with its path it is too large for the stack. */
 struct opening {
 	struct open_refusal refusal;
+	struct judged_open judged;
 	__u32 table, calls, is_request;
 };
 struct {
@@ -154,6 +164,84 @@ __noinline int deny__is_certain(long start)
 	return verdict__answer(t, o->table, ~failing);
 }
 
+#define MNT_NS_INTERNAL ((void *)-22) /* of mounts that only the kernel uses (include/linux/mnt_namespace.h, fs/mount.h) */
+
+/* Whether it may be the file of a layer: overlayfs opens those by mounts of its own, since Linux 6.7 with their own paths. */
+static __always_inline bool deny__may_be_of_layer(struct file *file)
+{
+	void *vfsmount = LOAD(file, struct file, f_path.mnt);
+	struct mount *mount = vfsmount - bpf_core_field_offset(struct mount, mnt);
+	return LOAD(mount, struct mount, mnt_ns) == MNT_NS_INTERNAL;
+}
+
+/* What of the flags verdict__kind looks at. */
+static __always_inline __u32 deny__judged_flags(__u32 flags)
+{
+	return flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_PATH);
+}
+
+/*
+ * Notes that the open was judged by the path in the buffer at `start`, and not refused. Only that of an overlay's file: the next
+ * one is that of a file in a layer, unless it fails.
+ */
+__noinline int deny__note_judged(long start)
+{
+	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
+	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	struct opening *o = deny__get_opening();
+	if (!from || !o)
+		return 0;
+	struct judged_open *judged = &o->judged;
+	judged->len = 0;
+	if (start < 0 || start >> PATH_FLAGS_SHIFT || at > PATH_MAX || len >= VERDICT_PATH_MAX - 8 ||
+	    !(o->refusal.facts.flags & (FILE_UPPER_LAYER | FILE_LOWER_LAYER)))
+		return 0;
+	/* eight bytes at a time: nobody writes after the end of the buffer's path */
+	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
+		if (i >= len)
+			break;
+		*(__u64 *)&judged->path[i] = *(__u64 *)&from->b[(at + i) & (PATH_MAX - 1)];
+	}
+	judged->thread = bpf_get_current_pid_tgid();
+	judged->switches = scope__switches();
+	judged->kept = from->kept;
+	judged->table = o->table;
+	judged->calls = o->calls;
+	judged->flags = deny__judged_flags(o->refusal.flags);
+	judged->len = len;
+	return 0;
+}
+
+/*
+ * Whether it is the file in a layer, whose path is in the buffer at `start`, of the overlay's file that was just judged by the
+ * same path: there is nothing to add, and that path is kept for the end of the call. The layers of another overlay, that is made in the
+ * container, can have the container's files: then their paths are others, or they are in an overlay themselves.
+ */
+__noinline int deny__is_judged(long start)
+{
+	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
+	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	struct opening *o = deny__get_opening();
+	if (!from || !o)
+		return 0;
+	struct judged_open *judged = &o->judged;
+	bool is_same = judged->len && judged->len == len && judged->thread == bpf_get_current_pid_tgid() &&
+		       judged->switches == scope__switches() && judged->table == o->table && judged->calls == o->calls &&
+		       judged->flags == deny__judged_flags(o->refusal.flags) &&
+		       !(o->refusal.facts.flags & (FILE_UPPER_LAYER | FILE_LOWER_LAYER));
+	judged->len = 0;
+	if (!is_same || start < 0 || (start >> PATH_FLAGS_SHIFT) & ~FILE_DETACHED || at > PATH_MAX || len >= VERDICT_PATH_MAX - 8)
+		return 0;
+	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
+		if (i >= len)
+			break;
+		if (*(__u64 *)&judged->path[i] != *(__u64 *)&from->b[(at + i) & (PATH_MAX - 1)])
+			return 0;
+	}
+	from->kept = judged->kept;
+	return 1;
+}
+
 /* Takes the path that rules know the file by, if it is one that they name: it may be opened by another name. */
 static __always_inline bool deny__take_known(struct opening *o, struct file *file, __u64 cgroup)
 {
@@ -196,14 +284,18 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 		o->is_request = calls & CALL_IS_REQUEST;
 		o->refusal.flags = flags;
 		long start = file__read_facts(&o->refusal.facts, file, task);
-		int answer = deny__is_certain(start);
+		bool is_layer = deny__may_be_of_layer(file);
+		int answer = is_layer && deny__is_judged(start) ? 0 : deny__is_certain(start);
 		if (!answer && deny__take_known(o, file, cgroup))
 			answer = deny__is_certain(KNOWN_PATH);
 		bool denies = answer && deny__is_inside();
 		if (scope__switches() != before || answer == VERDICT_REPLACED)
 			continue;
-		if (!denies)
+		if (!denies) {
+			if (!is_layer)
+				deny__note_judged(start);
 			return 0;
+		}
 		long error = deny__note(task, o, &key);
 		if (scope__switches() != before) {
 			/* another task's open may have been noted */

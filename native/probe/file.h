@@ -31,8 +31,8 @@ static __always_inline __u32 file__overlay_flags(struct inode *inode, struct sup
 {
 	if (LOAD(sb, struct super_block, s_magic) != OVERLAYFS_SUPER_MAGIC)
 		return 0;
-	void *upper = NULL;
-	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+	/* `struct path` stands for a word of any type: it begins with a pointer in every kernel */
+	void *upper = LOAD((void *)inode + bpf_core_type_size(struct inode), struct path, mnt);
 	return upper ? FILE_UPPER_LAYER : FILE_LOWER_LAYER;
 }
 

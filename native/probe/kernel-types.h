@@ -136,6 +136,10 @@ struct dentry {
 	struct inode *d_inode;
 	struct super_block *d_sb;
 };
+/* What a sequence lock begins with. */
+struct seqcount {
+	unsigned int sequence;
+};
 struct vfsmount {
 	struct dentry *mnt_root;
 };

@@ -52,15 +52,20 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
+/* Of what the path in a path_buffer is, while it is kept (path__is_kept). */
+struct path_kept {
+	__u64 dentry, vfsmount, root_dentry, root_vfsmount;
+	__u64 sequences; /* 0: none is kept */
+	__s64 result;
+	__u64 writes; /* how many paths have been written there: says which one it is */
+};
+
 /* A path is written from its end: with twice the bound, one mask keeps every write inside. */
 struct path_buffer {
 	/* The walk's arguments and state, see path.h */
 	__u64 dentry, vfsmount, root_dentry, root_vfsmount;
-	/* Of what the path in `b` is, while it is kept (path__is_kept) */
-	__u64 kept_dentry, kept_vfsmount, kept_root_dentry, kept_root_vfsmount;
-	__u64 kept_thread, kept_switches, kept_sequences; /* sequences 0: none is kept */
-	__s64 kept_result;
-	__u64 writes; /* how many paths have been written here: says which one it is */
+	struct path_kept kept;
+	__u64 kept_thread, kept_switches;
 	__u32 at, pad;
 	char b[2 * PATH_MAX];
 };
@@ -195,11 +200,12 @@ struct verdict_call {
 	__u32 tidied, is_dot; /* of verdict__tidy_chunk, so far: bytes kept; the next byte is the '.' of a '/./' */
 	__u32 slash_at, seen_slash, slash[VERDICT_PATH_MACHINES]; /* last slash: position, texts before it, states after it */
 	/*
-	 * A hook that denies judges a path that the end of the call judges again (path__is_kept). `source`: what path_buffer.writes was for
+	 * A hook that denies judges a path that the end of the call judges again (path__is_kept). `source`: what path_kept.writes was for
 	 * the path, for the next verdict__passes only; 0: it is another one. `walked`: the source of the path that the automata have read
-	 * last, by the table at the address `walked_by`.
+	 * last, by the table at the address `walked_by`; `path_left`: the clauses that can hold for it.
 	 */
-	__u64 source, walked, walked_by;
+	__u64 source, walked, walked_by, walked_directory;
+	__u64 path_left[VERDICT_WORDS];
 	__u32 argv_from, argv_len; /* of a program that is run: its words in the scratch; no length: they are not known */
 	__u32 argv_at, argv_end, argv_row, within_row, within; /* of verdict__argv_chunk, so far: bytes, states, texts found */
 	__u32 argv_is_first; /* it reads the first word only */

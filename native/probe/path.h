@@ -55,12 +55,9 @@ extern const void mount_lock __ksym __weak;
 /* Both numbers; 0 if a change goes on, or they are not to be had. */
 static __always_inline __u64 path__sequences(void)
 {
-	__u32 renames = 1, mounts = 1;
 	if (!&rename_lock || !&mount_lock)
 		return 0;
-	if (bpf_probe_read_kernel(&renames, sizeof(renames), &rename_lock) ||
-	    bpf_probe_read_kernel(&mounts, sizeof(mounts), &mount_lock))
-		return 0;
+	__u32 renames = LOAD(&rename_lock, struct seqcount, sequence), mounts = LOAD(&mount_lock, struct seqcount, sequence);
 	return (renames | mounts) & 1 ? 0 : (__u64)renames << 32 | mounts;
 }
 
@@ -71,9 +68,10 @@ static __always_inline __u64 path__sequences(void)
  */
 static __always_inline bool path__is_kept(struct path_buffer *out, __u64 sequences)
 {
-	return out->kept_sequences == sequences && out->kept_dentry == out->dentry &&
-	       out->kept_vfsmount == out->vfsmount && out->kept_root_dentry == out->root_dentry &&
-	       out->kept_root_vfsmount == out->root_vfsmount && out->kept_thread == bpf_get_current_pid_tgid() &&
+	const struct path_kept *kept = &out->kept;
+	return kept->sequences == sequences && kept->dentry == out->dentry && kept->vfsmount == out->vfsmount &&
+	       kept->root_dentry == out->root_dentry && kept->root_vfsmount == out->root_vfsmount &&
+	       out->kept_thread == bpf_get_current_pid_tgid() &&
 	       out->kept_switches == scope__switches();
 }
 
@@ -91,12 +89,12 @@ __noinline long path__walk(void)
 		return -1;
 	__u64 switches = scope__switches(), sequences = *(volatile __u32 *)&state.keeps_paths ? path__sequences() : 0;
 	if (sequences && path__is_kept(out, sequences))
-		return out->kept_result;
-	out->kept_sequences = 0;
-	out->kept_dentry = out->dentry;
-	out->kept_vfsmount = out->vfsmount;
-	out->kept_root_dentry = out->root_dentry;
-	out->kept_root_vfsmount = out->root_vfsmount;
+		return out->kept.result;
+	out->kept.sequences = 0;
+	out->kept.dentry = out->dentry;
+	out->kept.vfsmount = out->vfsmount;
+	out->kept.root_dentry = out->root_dentry;
+	out->kept.root_vfsmount = out->root_vfsmount;
 	__u32 flags = FILE_PATH_TRUNCATED;
 	out->at = PATH_MAX;
 	for (int i = 0; i < PATH_COMPONENTS_MAX; i++) {
@@ -112,12 +110,12 @@ __noinline long path__walk(void)
 		out->b[PATH_MAX - 1] = '/';
 	}
 	long result = (at & 0xffff) | (flags << PATH_FLAGS_SHIFT);
-	out->writes++;
-	out->kept_result = result;
+	out->kept.writes++;
+	out->kept.result = result;
 	out->kept_thread = bpf_get_current_pid_tgid();
 	out->kept_switches = switches;
 	/* if another task has run meanwhile, this one's switches are others from now on */
-	out->kept_sequences = sequences;
+	out->kept.sequences = sequences;
 	return result;
 }
 
@@ -126,7 +124,7 @@ static __always_inline __u64 path__source(void)
 {
 	__u32 zero = 0;
 	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
-	return from ? from->writes : 0;
+	return from ? from->kept.writes : 0;
 }
 
 /*

@@ -126,16 +126,45 @@ static __always_inline void verdict__walk(struct verdict_table *t, struct verdic
 			break;
 }
 
-/* As verdict__walk for the path of a call, unless they have just read it. */
-static __always_inline void verdict__walk_once(struct verdict_table *t, struct verdict_call *call, __u64 source)
+/* Runs the automata over the path of the call, and stores the clauses that can hold for it. */
+static __always_inline void verdict__walk_call(struct verdict_table *t, struct verdict_call *call)
 {
-	if (source && call->walked == source && call->walked_by == (__u64)t) {
-		verdict__end_path(call);
-		return;
-	}
+	bool directory = call->directory;
+	__u64 *left = call->path_left;
 	verdict__walk(t, call, VERDICT_CALL);
-	call->walked = call->is_odd ? 0 : source;
-	call->walked_by = (__u64)t;
+	__builtin_memset(left, 0xff, sizeof(call->path_left));
+	__u32 seen = call->seen;
+	bool is_below = directory || call->slash_at;
+	for (int m = 0; m < MACHINE_ANYWHERE; m++) {
+		__u32 state = call->state[m];
+		if (m == MACHINE_NAME && directory)
+			verdict__narrow(left, t->no_name);
+		else
+			verdict__narrow_by(left, t, verdict__cell(t, state, ROW_END));
+		__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
+		if (is_below)
+			verdict__narrow_by(left, t, verdict__cell(t, behind, ROW_SLASH));
+	}
+	verdict__narrow_by(left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
+	__u32 above = directory ? seen : call->seen_slash;
+	if (is_below)
+		verdict__narrow_by(left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
+	else
+		verdict__narrow(left, t->root);
+}
+
+/* Removes the clauses that do not hold for the path of the call. What the automata have just said of it is not asked again. */
+static __always_inline void verdict__narrow_by_path(struct verdict_table *t, struct verdict_call *call, __u64 source)
+{
+	if (source && call->walked == source && call->walked_by == (__u64)t && call->walked_directory == call->directory) {
+		verdict__end_path(call);
+	} else {
+		verdict__walk_call(t, call);
+		call->walked = call->is_odd ? 0 : source;
+		call->walked_by = (__u64)t;
+		call->walked_directory = call->directory;
+	}
+	verdict__narrow(call->left, call->path_left);
 }
 
 /* The row of automaton `m` after the two halves of a byte. */

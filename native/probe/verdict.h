@@ -266,27 +266,8 @@ __noinline int verdict__passes(__u32 asks)
 	if (!is_whole && !verdict__has_any(left, t->may))
 		return 0;
 	bool has_path = len >= 2 && len < VERDICT_PATH_MAX && call->path[0] == '/';
-	if (has_path) {
-		verdict__walk_once(t, call, source);
-		__u32 seen = call->seen;
-		bool directory = call->directory, is_below = directory || call->slash_at;
-		for (int m = 0; m < MACHINE_ANYWHERE; m++) {
-			__u32 state = call->state[m];
-			if (m == MACHINE_NAME && directory)
-				verdict__narrow(left, t->no_name);
-			else
-				verdict__narrow_by(left, t, verdict__cell(t, state, ROW_END));
-			__u32 behind = directory ? verdict__step(t, m, state, '/') : call->slash[m];
-			if (is_below)
-				verdict__narrow_by(left, t, verdict__cell(t, behind, ROW_SLASH));
-		}
-		verdict__narrow_by(left, t, t->seen_end[seen & ((1 << VERDICT_SEEN) - 1)]);
-		__u32 above = directory ? seen : call->seen_slash;
-		if (is_below)
-			verdict__narrow_by(left, t, t->seen_slash[above & ((1 << VERDICT_SEEN) - 1)]);
-		else
-			verdict__narrow(left, t->root);
-	}
+	if (has_path)
+		verdict__narrow_by_path(t, call, source);
 	if (is_connect && call->kind < VERDICT_FIRST_CONNECT + CONNECT_UNIX)
 		verdict__narrow_by_end();
 	bool passes = verdict__has_any(left, t->may);

@@ -13,6 +13,7 @@ import '../../kernel/deny.test.ts';
 import '../../kernel/deny-connects.test.ts';
 import '../../kernel/deny-messages.test.ts';
 import '../../kernel/deny-opens.test.ts';
+import '../../kernel/deny-opens-layers.test.ts';
 import '../../kernel/known-files.test.ts';
 import '../../kernel/deny-paths.test.ts';
 import '../../kernel/deny-calls.test.ts';
