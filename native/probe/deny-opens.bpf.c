@@ -42,10 +42,8 @@
 /* Of a file of an overlay whose open was judged, and not refused: what the open of the file in its layer is compared with. */
 struct judged_open {
 	__u64 thread, switches; /* no other task may have run since */
-	struct path_kept kept;
-	__u32 table, calls, flags; /* the flags as far as verdicts look at them */
-	__u32 len; /* of the path; 0: there is none to compare with */
-	char path[VERDICT_PATH_MAX];
+	struct path_kept kept; /* source 0: there is none to compare with */
+	__u32 table, calls, kind; /* the kind that it would be by open() */
 };
 
 /* The open that is judged. In a map: with its path it is too large for the stack. */
@@ -174,42 +172,24 @@ static __always_inline bool deny__may_be_of_layer(struct file *file)
 	return LOAD(mount, struct mount, mnt_ns) == MNT_NS_INTERNAL;
 }
 
-/* What of the flags verdict__kind looks at. */
-static __always_inline __u32 deny__judged_flags(__u32 flags)
-{
-	return flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_PATH);
-}
-
 /*
- * Notes that the open was judged by the path in the buffer at `start`, and not refused. Only that of an overlay's file: the next
- * one is that of a file in a layer, unless it fails.
+ * Notes that the open was judged, and not refused, by the path that the automata have read last. Only that of an overlay's file: the
+ * next one is that of a file in a layer, unless it fails.
  */
-__noinline int deny__note_judged(long start)
+static __always_inline void deny__note_judged(struct opening *o)
 {
-	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
+	__u32 zero = 0;
 	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
-	struct opening *o = deny__get_opening();
-	if (!from || !o)
-		return 0;
 	struct judged_open *judged = &o->judged;
-	judged->len = 0;
-	if (start < 0 || start >> PATH_FLAGS_SHIFT || at > PATH_MAX || len >= VERDICT_PATH_MAX - 8 ||
-	    !(o->refusal.facts.flags & (FILE_UPPER_LAYER | FILE_LOWER_LAYER)))
-		return 0;
-	/* eight bytes at a time: nobody writes after the end of the buffer's path */
-	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
-		if (i >= len)
-			break;
-		*(__u64 *)&judged->path[i] = *(__u64 *)&from->b[(at + i) & (PATH_MAX - 1)];
-	}
+	judged->kept.source = 0;
+	if (!from || !(o->refusal.facts.flags & (FILE_UPPER_LAYER | FILE_LOWER_LAYER)))
+		return;
+	judged->kept = from->kept;
 	judged->thread = bpf_get_current_pid_tgid();
 	judged->switches = scope__switches();
-	judged->kept = from->kept;
 	judged->table = o->table;
 	judged->calls = o->calls;
-	judged->flags = deny__judged_flags(o->refusal.flags);
-	judged->len = len;
-	return 0;
+	judged->kind = verdict__kind(0, o->refusal.flags, 0);
 }
 
 /*
@@ -221,21 +201,27 @@ __noinline int deny__is_judged(long start)
 {
 	__u32 zero = 0, at = start & 0xffff, len = PATH_MAX - at;
 	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
+	struct verdict_call *call = verdict__get_call();
 	struct opening *o = deny__get_opening();
-	if (!from || !o)
+	if (!from || !call || !o)
 		return 0;
-	struct judged_open *judged = &o->judged;
-	bool is_same = judged->len && judged->len == len && judged->thread == bpf_get_current_pid_tgid() &&
-		       judged->switches == scope__switches() && judged->table == o->table && judged->calls == o->calls &&
-		       judged->flags == deny__judged_flags(o->refusal.flags) &&
-		       !(o->refusal.facts.flags & (FILE_UPPER_LAYER | FILE_LOWER_LAYER));
-	judged->len = 0;
-	if (!is_same || start < 0 || (start >> PATH_FLAGS_SHIFT) & ~FILE_DETACHED || at > PATH_MAX || len >= VERDICT_PATH_MAX - 8)
+	const struct judged_open *judged = &o->judged;
+	/* `walked`: the path of the call is still the one that was judged */
+	if (!judged->kept.source || judged->kept.source != call->walked || judged->thread != bpf_get_current_pid_tgid() ||
+	    judged->switches != scope__switches() || judged->table != o->table || judged->calls != o->calls ||
+	    judged->kind != verdict__kind(0, o->refusal.flags, 0) ||
+	    o->refusal.facts.flags & (FILE_UPPER_LAYER | FILE_LOWER_LAYER))
+		return 0;
+	if (start < 0 || (start >> PATH_FLAGS_SHIFT) & ~FILE_DETACHED || at > PATH_MAX || len != call->len)
 		return 0;
 	for (__u32 i = 0; i < VERDICT_PATH_MAX; i += 8) {
 		if (i >= len)
 			break;
-		if (*(__u64 *)&judged->path[i] != *(__u64 *)&from->b[(at + i) & (PATH_MAX - 1)])
+		__u64 differs = *(__u64 *)&call->path[i] ^ *(__u64 *)&from->b[(at + i) & (PATH_MAX - 1)];
+		/* what is behind the path does not count: it is in the highest bytes */
+		if (i + 8 > len)
+			differs <<= 8 * (i + 8 - len);
+		if (differs)
 			return 0;
 	}
 	from->kept = judged->kept;
@@ -293,7 +279,7 @@ static __always_inline int deny__judge(struct task_struct *task, struct scope_en
 			continue;
 		if (!denies) {
 			if (!is_layer)
-				deny__note_judged(start);
+				deny__note_judged(o);
 			return 0;
 		}
 		long error = deny__note(task, o, &key);

@@ -57,7 +57,7 @@ struct path_kept {
 	__u64 dentry, vfsmount, root_dentry, root_vfsmount;
 	__u64 sequences; /* 0: none is kept */
 	__s64 result;
-	__u64 writes; /* how many paths have been written there: says which one it is */
+	__u64 source; /* its number among those that were written there */
 };
 
 /* A path is written from its end: with twice the bound, one mask keeps every write inside. */
@@ -66,6 +66,7 @@ struct path_buffer {
 	__u64 dentry, vfsmount, root_dentry, root_vfsmount;
 	struct path_kept kept;
 	__u64 kept_thread, kept_switches;
+	__u64 writes; /* how many paths have been written here */
 	__u32 at, pad;
 	char b[2 * PATH_MAX];
 };
@@ -200,8 +201,8 @@ struct verdict_call {
 	__u32 tidied, is_dot; /* of verdict__tidy_chunk, so far: bytes kept; the next byte is the '.' of a '/./' */
 	__u32 slash_at, seen_slash, slash[VERDICT_PATH_MACHINES]; /* last slash: position, texts before it, states after it */
 	/*
-	 * A hook that denies judges a path that the end of the call judges again (path__is_kept). `source`: what path_kept.writes was for
-	 * the path, for the next verdict__passes only; 0: it is another one. `walked`: the source of the path that the automata have read
+	 * A hook that denies judges a path that the end of the call judges again (path__is_kept). `source`: path_kept.source of the
+	 * path, for the next verdict__passes only; 0: it is another one. `walked`: the source of the path that the automata have read
 	 * last, by the table at the address `walked_by`; `path_left`: the clauses that can hold for it.
 	 */
 	__u64 source, walked, walked_by, walked_directory;

@@ -110,7 +110,7 @@ __noinline long path__walk(void)
 		out->b[PATH_MAX - 1] = '/';
 	}
 	long result = (at & 0xffff) | (flags << PATH_FLAGS_SHIFT);
-	out->kept.writes++;
+	out->kept.source = ++out->writes;
 	out->kept.result = result;
 	out->kept_thread = bpf_get_current_pid_tgid();
 	out->kept_switches = switches;
@@ -124,7 +124,7 @@ static __always_inline __u64 path__source(void)
 {
 	__u32 zero = 0;
 	struct path_buffer *from = bpf_map_lookup_elem(&path_buffer, &zero);
-	return from ? from->kept.writes : 0;
+	return from ? from->kept.source : 0;
 }
 
 /*
