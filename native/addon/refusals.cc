@@ -4,14 +4,14 @@
 #include <vector>
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
-
-// Where refusals have the time of the verdict: after the thread's start (refusal, path_refusal, open_refusal).
-static constexpr size_t kTimeAt = 8;
+#include <linux/types.h>
+#include "events.gen.h"
+#include "shared.h"
 
 uint64_t RemoveRefusals(int map, uint64_t before) {
   bpf_map_info info{};
   uint32_t length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(map, &info, &length) || info.value_size < kTimeAt + sizeof(uint64_t)) return 0;
+  if (bpf_obj_get_info_by_fd(map, &info, &length) || info.value_size < REFUSED_AT + sizeof(uint64_t)) return 0;
   std::vector<uint8_t> key(info.key_size), next(info.key_size), value(info.value_size);
   std::vector<std::vector<uint8_t>> old;
   // A key that is removed meanwhile begins the walk anew: it is bounded.
@@ -22,7 +22,7 @@ uint64_t RemoveRefusals(int map, uint64_t before) {
     has_key = true;
     if (bpf_map_lookup_elem(map, key.data(), value.data())) continue;
     uint64_t time = 0;
-    memcpy(&time, value.data() + kTimeAt, sizeof(time));
+    memcpy(&time, value.data() + REFUSED_AT, sizeof(time));
     if (time < before) old.push_back(key);
   }
   uint64_t removed = 0;

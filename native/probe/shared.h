@@ -7,6 +7,9 @@
 /* Pinned programs deny without an agent: if it has not been seen for so long, it tells of no denial any more. */
 #define UNSEEN_NS 3000000000ull
 
+/* Where a call that was refused, and is not reported yet, has the time of its verdict (CLOCK_BOOTTIME ns). */
+#define REFUSED_AT 8
+
 /* How the consumer waits. A producer that has to wake it changes the value to AWAKE_POLLS first, so that one does. */
 #define AWAKE_ASLEEP 0 /* the next record must wake it */
 #define AWAKE_POLLS 1  /* it comes in a few ms: nobody wakes it */

@@ -16,6 +16,7 @@ struct refusal {
 	__u16 family, protocol, socket_type, rport;
 	__u8 raddr[16];
 };
+_Static_assert(__builtin_offsetof(struct refusal, ts) == REFUSED_AT, "the loader reads it");
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);

@@ -22,6 +22,7 @@ struct open_refusal {
 	__u32 pad;
 	char path[VERDICT_PATH_MAX];
 };
+_Static_assert(__builtin_offsetof(struct open_refusal, ts) == REFUSED_AT, "the loader reads it");
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, REFUSED_OPENS_MAX);

@@ -16,6 +16,7 @@ struct path_refusal {
 	struct file_facts facts; /* of the file of a descriptor */
 	char path[2][VERDICT_PATH_MAX];
 };
+_Static_assert(__builtin_offsetof(struct path_refusal, ts) == REFUSED_AT, "the loader reads it");
 /* By thread, which makes one call at a time. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
