@@ -41,19 +41,21 @@ __noinline int verdict__note_variable(__u32 at)
 }
 
 /*
- * Looks for variables that begin after one of the eight bytes from `at` on. A global function, so that what it finds does not
- * multiply what is proved of the loop around it: that was nine tenths of the probe.
+ * Looks for variables that begin after one of the eight bytes from `at` on, with a byte of `starts` (verdict_call.env_starts). A global
+ * function, so that what it finds does not multiply what is proved of the loop around it: that was nine tenths of the probe.
  */
-__noinline int verdict__env_word(__u32 at)
+__noinline int verdict__env_word(__u32 at, __u64 starts)
 {
 	struct scratch *s = ring__get_scratch();
 	__u64 place = at;
 	barrier_var(place); /* as in verdict__env_chunk */
-	if (!s || place > SCRATCH_BYTES - sizeof(__u64))
+	/* nothing begins behind the last byte: eight are free behind the environment */
+	if (!s || place > SCRATCH_BYTES - sizeof(__u64) - 1)
 		return 0;
-	__u64 word = *(__u64 *)((const char *)s + place);
+	const char *bytes = (const char *)s + place;
+	__u64 word = *(__u64 *)bytes, next = *(__u64 *)(bytes + 1);
 	for (__u32 k = 0; k < 8; k++)
-		if (!(word >> 8 * k & 0xff))
+		if (!(word >> 8 * k & 0xff) && starts >> (next >> 8 * k & 63) & 1)
 			verdict__note_variable(at + k + 1);
 	return 0;
 }
@@ -66,6 +68,7 @@ __noinline int verdict__env_chunk(void)
 	__u32 at = call ? call->env_at : 0, end = call ? call->env_end : 0;
 	if (!call || !s)
 		return 0;
+	__u64 starts = call->env_starts;
 	for (__u32 i = 0; i < ENV_CHUNK; i += 8) {
 		__u64 place = at + i;
 		if (place >= end)
@@ -76,7 +79,7 @@ __noinline int verdict__env_chunk(void)
 		__u64 word = *(__u64 *)((const char *)s + place);
 		/* the highest bit of a byte that is NUL, and perhaps of some after it */
 		if ((word - EACH_BYTE) & ~word & EACH_BYTE * 0x80)
-			verdict__env_word(at + i);
+			verdict__env_word(at + i, starts);
 	}
 	call->env_at = at + ENV_CHUNK;
 	return call->env_at < end;

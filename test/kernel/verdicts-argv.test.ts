@@ -160,6 +160,12 @@ describe('verdicts of words', () => {
       ),
       [SIGKILL, SIGKILL, 0, 0, 0, 0],
     );
+    // At each place of the eight bytes that are looked at together.
+    const places = Array.from({ length: 8 }, (_, nth) => `A=${'x'.repeat(nth)}`);
+    assert.deepEqual(
+      await ran(...places.map((first) => [first, 'LD_PRELOAD=/tmp/x.so'])),
+      places.map(() => SIGKILL),
+    );
     // One that there is not is empty; that there is none at all is not known.
     deny('proc.env[NODE_OPTIONS] = ""');
     assert.deepEqual(await ran(['NODE_OPTIONS=x'], ['NODE_OPTIONS='], ['A=1'], []), [

@@ -46,7 +46,12 @@ __noinline int exec__loads_chunk(__u32 at, __u32 end)
 			return 0;
 		__u64 word = *(__u64 *)(env + i);
 		/* the highest bit of a byte that is NUL, and perhaps of some after it */
-		if (!((word - EACH_BYTE) & ~word & EACH_BYTE * 0x80))
+		__u64 nuls = (word - EACH_BYTE) & ~word & EACH_BYTE * 0x80;
+		if (!nuls)
+			continue;
+		/* the same of a byte before an 'L' */
+		__u64 ls = *(__u64 *)(env + i + 1) ^ EACH_BYTE * 'L';
+		if (!(nuls & (ls - EACH_BYTE) & ~ls))
 			continue;
 		bool found = 0;
 		for (int k = 0; k < 8; k++)
