@@ -25,7 +25,7 @@ struct probe_state {
 	__u64 scope_full;  /* a container's cgroup found the scope map full */
 	__u64 read_errors; /* values that could not be read: user memory that is not mapped, a name that is gone */
 	__u64 denied_dropped; /* denials whose record was dropped */
-	__u64 made_up;	      /* programs that sched_exec was skipped for, and exec_again has reported */
+	__u64 made_up;	      /* programs that exec_again has reported, and sched_exec was skipped for, or is still to come */
 	__u32 open_mask;   /* OPEN_*: which opens a rule can match */
 	__u32 call_mask;    /* MESSAGE_*, DUP_*, SOCKET_*: which of such calls a rule can match */
 	__u32 wants_env;    /* a rule reads environments */

@@ -285,6 +285,11 @@ int BPF_PROG(sched_exec, struct task_struct *trusted_task, int old_pid, struct l
 	struct scope_entry *entry = scope__find_entry(cgroup);
 	if (!entry)
 		return 0;
+	/* exec_again was first, and has reported it: the kernel has not skipped this program. */
+	if (*(volatile __u64 *)&state.made_up && image__find_own(task)) {
+		__sync_fetch_and_sub(&state.made_up, 1);
+		return 0;
+	}
 	/*
 	 * By now the registers say execve in any case (set_personality_64bit). A path built from a descriptor reveals
 	 * execveat; one with AT_FDCWD or an absolute path is equivalent to execve.
@@ -306,8 +311,9 @@ static __always_inline bool exec__has_fd_path(const void *filename)
 
 /*
  * The same of an exec for which the kernel has skipped sched_exec, as another task was interrupted in it on this CPU. It does
- * not skip programs of perf events, nor interrupt them. Loaded since Linux 7.0, and attached after sched_exec. Here an execve of
- * a path below /dev/fd/ counts as an execveat.
+ * not skip programs of perf events, nor interrupt them. Loaded since Linux 7.0. It is attached after sched_exec, but comes before it if
+ * anyone's perf event is at the tracepoint already: the kernel runs all of these together. Here an execve of a path below /dev/fd/ counts
+ * as an execveat.
  */
 SEC("tracepoint/sched/sched_process_exec")
 int exec_again(struct trace_event_raw_sched_process_exec *ctx)

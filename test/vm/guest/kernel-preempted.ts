@@ -1,4 +1,5 @@
 // Tasks compete for CPUs: the kernel may interrupt the probe's programs then (Linux 7.0), and no record may have another task's contents.
+import '../../kernel/exec-twice.test.ts';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
