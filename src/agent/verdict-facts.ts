@@ -8,6 +8,7 @@ import {
 } from '../plan/verdicts/container-tests.ts';
 import type { Checked, Test } from '../rules/compile/checked.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
+import type { Group } from './verdict-group.ts';
 
 /** Limit on different facts of containers at a time, each of which takes a table: of other containers only the type counts. */
 export const FACTS_MAX = 8;
@@ -64,6 +65,19 @@ export class KnownFacts {
     const facts = factsOf(container, tests, ageTests, ageNs);
     if (ageTests.length === 0) this.#known.set(container, { facts, by });
     return facts;
+  }
+
+  /** Number of containers of these in which a rule that denies asks for an age that is not reached yet, or not known. */
+  tooYoung(groups: Iterable<Pick<Group, 'facts' | 'denied' | 'entries'>>): number {
+    let containers = 0;
+    for (const { facts, denied, entries } of groups)
+      if (
+        denied.some(({ condition }) =>
+          this.#ageTestsOf(condition).some(({ key }) => !facts.results.has(key)),
+        )
+      )
+        containers += entries.length;
+    return containers;
   }
 
   #ageTestsOf(condition: Checked): readonly Test[] {

@@ -185,5 +185,8 @@ export interface VerdictsStatus {
   /** Containers for which another is to be made: until then the kernel filters less there, and may deny less. */
   readonly waiting: number;
   readonly certain: CertainCounts;
-  readonly denying: DenyingStatus;
+  readonly denying: DenyingStatus & {
+    /** Containers in which a rule that should deny asks for an age that they do not have yet, or that is not known. */
+    readonly tooYoung: number;
+  };
 }

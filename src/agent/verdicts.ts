@@ -176,7 +176,8 @@ export class KernelVerdicts {
   status(): VerdictsStatus {
     const [containers, tables] = [this.#tables.told.size, this.#numbers.inUse];
     const waiting = waitingFor(this.#turn, this.groupsInUse());
-    const denying = this.#denials.status(this.groupsInUse());
+    const tooYoung = this.#facts.tooYoung(this.groupsInUse());
+    const denying = { ...this.#denials.status(this.groupsInUse()), tooYoung };
     return { containers, tables, waiting, certain: this.certain.counts(), denying };
   }
 

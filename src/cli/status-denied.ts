@@ -32,7 +32,7 @@ export function deniedLines({
     partial = 0,
     leftOut = [],
   } = (knownFiles as Partial<typeof knownFiles> | undefined) ?? {};
-  const { containers, rules, afterEffect, givenUp, inVain } = verdicts.denying;
+  const { containers, rules, afterEffect, givenUp, inVain, tooYoung } = verdicts.denying;
   const named = (names: readonly string[]): string =>
     names.map((name) => JSON.stringify(name)).join(', ');
   const lines: string[] = [];
@@ -67,6 +67,10 @@ export function deniedLines({
   if (afterEffect.length > 0)
     lines.push(
       `NOT DENIED, but killed after the effect (or only reported, by "guarantee"): what matches ${named(afterEffect)}. See the agent's log, and varvel explain RULE`,
+    );
+  if (tooYoung > 0)
+    lines.push(
+      `only killed after the effect in ${tooYoung} containers: what rules match that ask for an age. These have not reached it, or it is not known`,
     );
   if (inVain > 0) {
     const now =

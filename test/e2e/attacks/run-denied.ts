@@ -76,7 +76,7 @@ export async function runDenied(
 async function isJudged(agent: E2eAgent, containers: number): Promise<boolean> {
   const isDone = async (): Promise<boolean> => {
     const { denying, waiting } = (await agent.snapshot()).kernel.verdicts;
-    return denying.containers >= containers && waiting === 0;
+    return denying.containers >= containers && denying.tooYoung === 0 && waiting === 0;
   };
   if (!(await isDone())) return false;
   await new Promise((resolve) => setTimeout(resolve, 2 * LOOKS_MS));

@@ -148,6 +148,7 @@ test('a container that becomes old enough for a rule that denies is judged all t
   const young = tableOf(1);
   assert.ok(young !== undefined);
   assert.deepEqual(verdicts.status().denying.rules, ['r1']);
+  assert.equal(verdicts.status().denying.tooYoung, 1);
   done.length = 0;
   clock.ms += 71_000;
   verdicts.follow(all);
@@ -159,6 +160,7 @@ test('a container that becomes old enough for a rule that denies is judged all t
     'at no time by none',
   );
   assert.deepEqual([...verdicts.status().denying.rules].sort(), ['r0', 'r1']);
+  assert.equal(verdicts.status().denying.tooYoung, 0);
 });
 
 test('a container that is older twice before its own table is made is judged all the while', async () => {

@@ -178,6 +178,7 @@ test('a program was denied that no rule matches: its rules deny nothing until th
     afterEffect: [],
     givenUp: ['a'],
     inVain: 2,
+    tooYoung: 0,
   });
   // The same rules once more, as after a reload that was refused, or when some were shed.
   await verdicts.enter({ rules: EXECS.rules.map((rule) => ({ ...rule })) });

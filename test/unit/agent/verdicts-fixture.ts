@@ -13,7 +13,14 @@ export const rulesAbout = (path: string) =>
   ruleSetOf(ruleFile(`evt.type = open and fd.name = ${path}`));
 export const RULES = rulesAbout('/etc/shadow');
 export const NONE_CERTAIN = { confirmed: 0, unconfirmed: 0 };
-export const NONE_DENIED = { containers: 0, rules: [], afterEffect: [], givenUp: [], inVain: 0 };
+export const NONE_DENIED = {
+  containers: 0,
+  rules: [],
+  afterEffect: [],
+  givenUp: [],
+  inVain: 0,
+  tooYoung: 0,
+};
 
 /** An app with rules of its own, by default one about this path, which changes some of the operator's. */
 export const appWith = (

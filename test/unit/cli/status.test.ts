@@ -56,7 +56,7 @@ const WELL = {
       tables: 1,
       waiting: 0,
       certain: { confirmed: 0, unconfirmed: 0 },
-      denying: { containers: 0, rules: [], afterEffect: [], givenUp: [], inVain: 0 },
+      denying: { containers: 0, rules: [], afterEffect: [], givenUp: [], inVain: 0, tooYoung: 0 },
     },
   },
   waiting: { events: { held: 0, dropped: 0 }, detections: { held: 0, dropped: 0 } },
@@ -133,6 +133,17 @@ test('containers whose table is still to be made are counted', async () => {
   const { code, out } = await status({ ...waiting, ...canary('delivered') });
   assert.equal(code, 0);
   assert.match(out, /can match \(1 rule tables; 3 wait for another\)$/m);
+});
+
+test('containers that are too young for what is denied by their age are counted', async () => {
+  const denying = { ...kernel.verdicts.denying, tooYoung: 2 };
+  const { out } = await status({
+    kernel: { ...kernel, verdicts: { ...kernel.verdicts, denying } },
+  });
+  assert.match(
+    out,
+    /^only killed after the effect in 2 containers: what rules match that ask for /m,
+  );
 });
 
 test('what became of lines, by stream: only what is written by then is called delivered', async () => {
