@@ -68,14 +68,16 @@ export interface EnforceResults {
 /** What the page reads of test/bench/results/enforce-guest.json. Instructions. */
 export interface EnforceGuestResults {
   readonly date: string;
-  readonly kernel: string;
-  readonly rulesThatDeny: readonly string[];
-  readonly rows: readonly (Readonly<
-    Record<
-      'bare' | 'watchedAdded' | 'denyingAdded' | 'outsideAdded' | 'outsideDenyingAdded',
-      number
-    >
-  > & { readonly call: keyof typeof DENIABLE })[];
+  readonly kernels: readonly {
+    readonly kernel: string;
+    readonly rulesThatDeny: readonly string[];
+    readonly rows: readonly (Readonly<
+      Record<
+        'bare' | 'watchedAdded' | 'denyingAdded' | 'outsideAdded' | 'outsideDenyingAdded',
+        number
+      >
+    > & { readonly call: keyof typeof DENIABLE })[];
+  }[];
 }
 
 /** What a call costs more, in ns, and how the requests a second of nginx change. */
@@ -136,7 +138,6 @@ export function costsPage(
     enforce: denial(enforce),
     enforced: enforced(enforce),
     'enforce guest': denialInGuest(guest),
-    'enforced guest': `By \`npm run bench enforce guest\` on ${guest.date}, Linux ${guest.kernel.replace(/-.*$/, '')}; ${guest.rulesThatDeny.length} rules deny.`,
     peer: beside(peer),
     peered: `By \`npm run bench peer\` on ${peer.date}: medians of ${peer.rounds} rounds, in which the engines took turns.`,
   });
@@ -244,20 +245,27 @@ function denial({ rows, opensAreNotRefused }: EnforceResults): string {
   ]);
 }
 
-function denialInGuest({ rows }: EnforceGuestResults): string {
+function denialInGuest({ date, kernels }: EnforceGuestResults): string {
   const signedCount = (count: number): string =>
     `${count < 0 ? '−' : '+'}${Math.abs(count).toLocaleString('en')}`;
-  return table([
-    ['call', 'without', 'watched', 'and rules deny', 'not watched', 'and rules deny elsewhere'],
-    ...rows.map((row) => [
-      DENIABLE[row.call],
-      row.bare.toLocaleString('en'),
-      signedCount(row.watchedAdded),
-      signedCount(row.denyingAdded),
-      signedCount(row.outsideAdded),
-      signedCount(row.outsideDenyingAdded),
-    ]),
-  ]);
+  const said = kernels.map(({ kernel, rulesThatDeny, rows }) =>
+    [
+      `Linux ${kernel.replace(/[-+].*$/, '')}; ${rulesThatDeny.length} rules deny:`,
+      '',
+      table([
+        ['call', 'without', 'watched', 'and rules deny', 'not watched', 'and rules deny elsewhere'],
+        ...rows.map((row) => [
+          DENIABLE[row.call],
+          row.bare.toLocaleString('en'),
+          signedCount(row.watchedAdded),
+          signedCount(row.denyingAdded),
+          signedCount(row.outsideAdded),
+          signedCount(row.outsideDenyingAdded),
+        ]),
+      ]),
+    ].join('\n'),
+  );
+  return [`By \`npm run bench enforce guest\` on ${date}.`, ...said].join('\n\n');
 }
 
 const signed = (ns: number): string => (ns < 0 ? `−${time(-ns)}` : `+${time(ns)}`);
