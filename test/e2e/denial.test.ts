@@ -306,6 +306,7 @@ test('what the kernel is not certain of is killed after the effect, and without 
       afterEffect: ['New program run'],
       givenUp: [],
       inVain: 0,
+      tooYoung: 0,
     });
     assert.match(
       agent.varvel('status').stdout,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { startDockerd, type TestDockerd } from '../../support/dockerd.ts';
 import { E2eAgent, pooled, until, type DetectionLine } from '../../support/e2e-agent.ts';
+import type { VerdictsStatus } from '../../../src/agent/verdict-group.ts';
 import { DENIALS, type Denial, type DeniedRow, type DeniedRun } from './denied.ts';
 import { importAttackImage } from './image.ts';
 import { as, K8S_API, type AttackRow } from './row.ts';
@@ -13,8 +14,6 @@ const AT_A_TIME = 12;
 /** A minute after its start an app is no start script any more, and ten seconds later the kernel counts on that. */
 const OLD_MS = 75_000;
 const LATE_S = '62';
-/** The agent looks at the ages of containers this often. */
-const LOOKS_MS = 1000;
 /** An emulated machine takes its time to make the tables. */
 const TABLES_MS = 900_000;
 /** An attack that is denied may wait for what never comes. */
@@ -51,7 +50,17 @@ export async function runDenied(
       async (row) => void started.set(row, await start(engine, image, agent.folder, row)),
     );
     await new Promise((resolve) => setTimeout(resolve, OLD_MS));
-    await until('each is denied by its age', () => isJudged(agent, rows.length), TABLES_MS);
+    let seen = '';
+    await until(
+      () => `${rows.length} are denied by their age: ${seen}; the agent has logged ${agent.log()}`,
+      async () => {
+        const { apps, kernel: now } = await agent.snapshot();
+        seen = JSON.stringify({ verdicts: now.verdicts, apps });
+        return areJudged(now.verdicts, rows.length);
+      },
+      TABLES_MS,
+      1000,
+    );
     const problems: string[] = [];
     await pooled(rows, AT_A_TIME, async (row) => {
       const problem = await attack(row, started.get(row)!);
@@ -72,16 +81,9 @@ export async function runDenied(
   }
 }
 
-/** Whether something is denied in each, and none waits for its table, now and after the agent has looked at their ages again. */
-async function isJudged(agent: E2eAgent, containers: number): Promise<boolean> {
-  const isDone = async (): Promise<boolean> => {
-    const { denying, waiting } = (await agent.snapshot()).kernel.verdicts;
-    return denying.containers >= containers && denying.tooYoung === 0 && waiting === 0;
-  };
-  if (!(await isDone())) return false;
-  await new Promise((resolve) => setTimeout(resolve, 2 * LOOKS_MS));
-  return isDone();
-}
+/** Whether something is denied in so many, as in one that is old enough, and none waits for its table. */
+const areJudged = ({ denying, waiting }: VerdictsStatus, containers: number): boolean =>
+  denying.containers >= containers && denying.tooYoung === 0 && waiting === 0;
 
 async function start(
   engine: TestDockerd,
