@@ -26,7 +26,10 @@ exports.layOutCall = (table, call) => {
     name = NOTHING,
     age,
     parentAge,
+    insideAge,
     fromOutside,
+    vpid,
+    parentVpid,
     ancestors = [],
   } = program ?? {};
   const numbers = {
@@ -48,8 +51,15 @@ exports.layOutCall = (table, call) => {
   };
   for (const [field, value] of Object.entries(numbers))
     view.setUint32(fields[field].at, Number(value), true);
-  const from_outside = fromOutside === false ? 0n : undefined;
-  for (const [field, number] of Object.entries({ age, parent_age: parentAge, from_outside }))
+  const wide = {
+    age,
+    parent_age: parentAge,
+    inside_age: insideAge,
+    from_outside: fromOutside === false ? 0n : undefined,
+    vpid,
+    parent_vpid: parentVpid,
+  };
+  for (const [field, number] of Object.entries(wide))
     view.setBigUint64(fields[field].at, number ?? NUMBER_UNKNOWN, true);
   for (const [field, text] of Object.entries({ program_name: name, thread, address }))
     if (text !== undefined) args.set(text.subarray(0, fields[field].bytes), fields[field].at);
@@ -74,6 +84,7 @@ function layOutAncestors(bytes, ancestors) {
     if (one === 'none') return;
     view.setUint32(fields.len.at, one.path.length, true);
     view.setUint32(fields.loads.at, Number(one.loads ?? true), true);
+    view.setBigUint64(fields.age.at, one.age ?? NUMBER_UNKNOWN, true);
     given.set(one.name.subarray(0, fields.name.bytes), fields.name.at);
     given.set(one.path.subarray(0, size - pathAt), pathAt);
   }

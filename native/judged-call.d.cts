@@ -22,6 +22,11 @@ export interface LoaderJudgedCall {
         readonly parentAge?: bigint | undefined;
         /** `false`: its parent is in scope; default: not known. */
         readonly fromOutside?: false | undefined;
+        /** Of the older one of the two, as far as it is in scope; default: not known. */
+        readonly insideAge?: bigint | undefined;
+        /** Its number in its own pid namespace, and that of its parent; default: not known. */
+        readonly vpid?: bigint | undefined;
+        readonly parentVpid?: bigint | undefined;
         /** From the parent up, at most 4, each with a path of up to 255 bytes; 'none': there is no further one. Default: not known. */
         readonly ancestors?:
           | readonly (
@@ -30,6 +35,8 @@ export interface LoaderJudgedCall {
                   readonly name: Uint8Array;
                   /** As of the program. */
                   readonly loads?: boolean;
+                  /** ns; default: not known. */
+                  readonly age?: bigint | undefined;
                 }
               | 'none'
             )[]

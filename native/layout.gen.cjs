@@ -105,7 +105,7 @@ module.exports = {
     "patternsAt": 24
   },
   "VERDICT_RUN": {
-    "bytes": 2320,
+    "bytes": 2376,
     "fields": {
       "table": {
         "at": 0,
@@ -199,16 +199,28 @@ module.exports = {
         "at": 128,
         "bytes": 8
       },
-      "from_outside": {
+      "inside_age": {
         "at": 136,
+        "bytes": 8
+      },
+      "from_outside": {
+        "at": 144,
+        "bytes": 8
+      },
+      "vpid": {
+        "at": 152,
+        "bytes": 8
+      },
+      "parent_vpid": {
+        "at": 160,
         "bytes": 8
       }
     },
-    "pathAt": 144,
-    "programAt": 400,
-    "argvAt": 656,
-    "envAt": 912,
-    "ancestorsAt": 1168
+    "pathAt": 168,
+    "programAt": 424,
+    "argvAt": 680,
+    "envAt": 936,
+    "ancestorsAt": 1192
   },
   "IMAGE_ADOPT": {
     "bytes": 304,
@@ -283,25 +295,29 @@ module.exports = {
     "pathAt": 40
   },
   "GIVEN_ANCESTOR": {
-    "bytes": 288,
+    "bytes": 296,
     "fields": {
-      "found": {
+      "age": {
         "at": 0,
-        "bytes": 4
+        "bytes": 8
       },
-      "len": {
-        "at": 4,
-        "bytes": 4
-      },
-      "loads": {
+      "found": {
         "at": 8,
         "bytes": 4
       },
-      "name": {
+      "len": {
         "at": 12,
+        "bytes": 4
+      },
+      "loads": {
+        "at": 16,
+        "bytes": 4
+      },
+      "name": {
+        "at": 20,
         "bytes": 16
       }
     },
-    "pathAt": 32
+    "pathAt": 40
   }
 };

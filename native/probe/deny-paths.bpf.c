@@ -24,6 +24,7 @@
 #include "verdict-walk.h"
 #include "verdict-argv.h"
 #include "verdict-variables.h"
+#include "verdict-numbers.h"
 #include "verdict-ancestors.h"
 #include "verdict.h"
 #include "hooks/open-call.h"

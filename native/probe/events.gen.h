@@ -463,6 +463,7 @@ struct known_file_args {
 
 _Static_assert(sizeof(struct known_file_args) == 40 + VERDICT_PATH_MAX, "known_file_args");
 struct given_ancestor {
+	__u64 age; /* ns; NUMBER_UNKNOWN */
 	__u32 found; /* ANCESTOR_* */
 	__u32 len; /* bytes of its path */
 	__u32 loads; /* 1: its environment may have a variable LD_* */
@@ -471,7 +472,7 @@ struct given_ancestor {
 	char path[VERDICT_PATH_MAX];
 };
 
-_Static_assert(sizeof(struct given_ancestor) == 32 + VERDICT_PATH_MAX, "given_ancestor");
+_Static_assert(sizeof(struct given_ancestor) == 40 + VERDICT_PATH_MAX, "given_ancestor");
 struct verdict_run_args {
 	__u32 table; /* number of the table */
 	__u32 kind; /* number of the kind of call (src/plan/verdicts/call-kinds.ts) */
@@ -496,7 +497,10 @@ struct verdict_run_args {
 	__u32 denies; /* out: bit n: rule n denies such a call, and certainly matches it */
 	__u64 age; /* of the process, ns; NUMBER_UNKNOWN */
 	__u64 parent_age; /* of its parent, ns; NUMBER_UNKNOWN */
+	__u64 inside_age; /* of the older one of the two, as far as it is in scope, ns; NUMBER_UNKNOWN */
 	__u64 from_outside; /* 0: its parent is in scope; NUMBER_UNKNOWN */
+	__u64 vpid; /* its number in its own pid namespace; NUMBER_UNKNOWN */
+	__u64 parent_vpid; /* that of its parent; NUMBER_UNKNOWN */
 	char path[VERDICT_PATH_MAX];
 	char program[VERDICT_PATH_MAX];
 	char argv[VERDICT_PATH_MAX];
@@ -504,7 +508,7 @@ struct verdict_run_args {
 	struct given_ancestor ancestors[GIVEN_ANCESTORS];
 };
 
-_Static_assert(sizeof(struct verdict_run_args) == 144 + 4 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");
+_Static_assert(sizeof(struct verdict_run_args) == 168 + 4 * VERDICT_PATH_MAX + GIVEN_ANCESTORS * sizeof(struct given_ancestor), "verdict_run_args");
 _Static_assert(sizeof(struct probe_config) == 24 + PATTERNS_MAX * 136, "probe_config");
 
 /* their tracepoints, as attach() takes them */

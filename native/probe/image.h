@@ -84,6 +84,12 @@ static __always_inline bool image__seems_inside(struct task_struct *task)
 	return first && image__is_own_file(first) && image__is_own_file(task);
 }
 
+/* The number of the process in its own pid namespace. */
+static __always_inline __u32 image__vpid(struct task_struct *task)
+{
+	return task__pid_number(task->signal->pids[PIDTYPE_TGID]);
+}
+
 /* What runs the new program was in the container before. */
 #define IMAGE_FROM_INSIDE 1
 /* The new program is the container's own. */
@@ -161,6 +167,8 @@ static __always_inline bool image__store(struct task_struct *task, long start, _
 	made->parent = former ? former->parent : 0;
 	made->parent_start = former ? former->parent_start : 0;
 	made->is_entrant = former && former->is_entrant;
+	made->parent_vpid = former ? former->parent_vpid : 0;
+	made->vpid = image__vpid(task);
 	bpf_probe_read_kernel(made->name, sizeof(made->name), task->comm);
 	__u32 len = PATH_MAX - at, flags = start >> PATH_FLAGS_SHIFT;
 	if (start >= 0 && !(flags & ~FILE_DETACHED) && at <= PATH_MAX && len < VERDICT_PATH_MAX) {
@@ -241,8 +249,10 @@ static __always_inline void image__inherit(struct task_struct *parent, struct ta
 	if (child->real_parent->tgid == pid) {
 		made->parent = pid;
 		made->parent_start = parent->group_leader->start_boottime;
+		made->parent_vpid = image__vpid(parent);
 		made->is_entrant = 0;
 	}
+	made->vpid = image__vpid(child);
 	bpf_map_update_elem(&images, &child_pid, made, BPF_ANY);
 }
 

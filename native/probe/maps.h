@@ -150,6 +150,7 @@ struct image {
 	__u32 layer; /* LAYER_* */
 	__u32 inside; /* it is the container's own: not that of a runtime's set-up, nor of a process that was moved in */
 	__u32 loads;  /* its environment may have a variable LD_*: it has, or is not known */
+	__u32 vpid, parent_vpid; /* its number in its own pid namespace, and that of its parent; 0: not known */
 	__u64 parent_start; /* of its parent; 0: not known, or it is out of scope */
 	__u64 exec_id;	    /* self_exec_id at its exec: with another one it has run a program that was not seen */
 	char name[COMM_LEN]; /* of the process at its exec */
@@ -217,7 +218,7 @@ struct verdict_call {
 	__u32 address_len; /* of a connect: 4 or 16 */
 	__u16 port;
 	__u8 address[16];
-	__u64 numbers[NUMBER_FIELDS]; /* of a program */
+	__u64 numbers[NUMBER_FIELDS]; /* of a program; of an ancestor NUMBER_AGE only */
 	char name[COMM_LEN]; /* of a call: that of its thread; of a program: that of the process since its exec */
 	char path[VERDICT_PATH_MAX];
 	char spare[VERDICT_PATH_MAX]; /* keeps writes at any place of the path inside */

@@ -26,6 +26,7 @@
 #include "verdict-walk.h"
 #include "verdict-argv.h"
 #include "verdict-variables.h"
+#include "verdict-numbers.h"
 #include "verdict-ancestors.h"
 #include "verdict.h"
 #include "verdict-claim.h"

@@ -153,8 +153,19 @@ struct verdict_variable {
  * and of a program that is run after its words, and after its environment.
  */
 enum { SETTLED_BY_CALL, SETTLED_BY_PROGRAM, SETTLED_BY_WORDS, SETTLED_BY_ENVIRONMENT, SETTLED_STAGES };
-/* What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, and whether the parent is out of scope. */
-enum { NUMBER_AGE, NUMBER_PARENT_AGE, NUMBER_FROM_OUTSIDE, NUMBER_FIELDS };
+/*
+ * What is compared with numbers (src/plan/verdicts/number-tests.ts): ages in ns, whether the parent is out of scope, and numbers in
+ * pid namespaces. NUMBER_INSIDE_AGE: the oldest process above that is in scope, or itself, is at least so old.
+ */
+enum {
+	NUMBER_AGE,
+	NUMBER_PARENT_AGE,
+	NUMBER_INSIDE_AGE,
+	NUMBER_FROM_OUTSIDE, /* the first that is no age */
+	NUMBER_VPID,
+	NUMBER_PARENT_VPID,
+	NUMBER_FIELDS
+};
 #define NUMBER_UNKNOWN 0xffffffffffffffffULL
 
 /*

@@ -28,6 +28,8 @@ static __always_inline int verdict__load_given(struct verdict_call *above, __u32
 	given += at;
 	above->len = given->len < VERDICT_PATH_MAX ? given->len : 0;
 	above->loads = given->loads;
+	if (given->found == ANCESTOR_KNOWN)
+		above->numbers[NUMBER_AGE] = given->age;
 	__builtin_memcpy(above->name, given->name, sizeof(above->name));
 	__builtin_memcpy(above->path, given->path, VERDICT_PATH_MAX);
 	return given->found;
@@ -42,6 +44,7 @@ __noinline int verdict__load_ancestor(__u32 at)
 	struct verdict_call *above = verdict__get_ancestor();
 	if (!above)
 		return ANCESTOR_UNKNOWN;
+	above->numbers[NUMBER_AGE] = NUMBER_UNKNOWN;
 	if (above->is_given)
 		return verdict__load_given(above, at);
 	if (above->is_entrant)
@@ -49,6 +52,8 @@ __noinline int verdict__load_ancestor(__u32 at)
 	if (!above->parent_start)
 		return ANCESTOR_UNKNOWN;
 	struct image *made = image__find_any(above->parent, above->parent_start);
+	if (made)
+		above->numbers[NUMBER_AGE] = bpf_ktime_get_boot_ns() - made->start;
 	if (!made || made->program == PROGRAM_UNKNOWN || made->is_changing || made->since > above->since)
 		return ANCESTOR_UNKNOWN;
 	above->parent = made->parent;
@@ -92,7 +97,10 @@ __noinline int verdict__narrow_by_ancestor(__u32 at)
 	return 1;
 }
 
-/* Removes the clauses that do not hold for the ancestors of the process whose program is loaded. */
+/*
+ * Removes the clauses that do not hold for the ancestors of the process whose program is loaded. Its NUMBER_INSIDE_AGE is
+ * then that of the oldest one that is found.
+ */
 __noinline int verdict__narrow_by_ancestors(void)
 {
 	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program(),
@@ -108,6 +116,7 @@ __noinline int verdict__narrow_by_ancestors(void)
 	__builtin_memcpy(call->met, t->met_by_none, sizeof(call->met));
 	for (__u32 at = 0; at < VERDICT_ANCESTORS; at++) {
 		int found = verdict__load_ancestor(at);
+		verdict__note_age(program, above);
 		if (found == ANCESTOR_NONE) {
 			verdict__narrow(call->left, call->met);
 			for (__u32 level = 0; level < VERDICT_LEVELS; level++)

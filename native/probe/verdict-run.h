@@ -52,7 +52,10 @@ int verdict_run(struct verdict_run_args *args)
 	__builtin_memcpy(call->address, args->address, sizeof(call->address));
 	program->numbers[NUMBER_AGE] = args->age;
 	program->numbers[NUMBER_PARENT_AGE] = args->parent_age;
+	program->numbers[NUMBER_INSIDE_AGE] = args->inside_age;
 	program->numbers[NUMBER_FROM_OUTSIDE] = args->from_outside;
+	program->numbers[NUMBER_VPID] = args->vpid;
+	program->numbers[NUMBER_PARENT_VPID] = args->parent_vpid;
 	call->address_len = args->address_len;
 	call->port = args->port;
 	call->argv_from = 0;

@@ -110,11 +110,7 @@ __noinline int verdict__load_program(void)
 	program->layer = made->layer;
 	program->loads = made->loads;
 	__builtin_memcpy(program->name, made->name, sizeof(program->name));
-	__u64 now = bpf_ktime_get_boot_ns();
-	program->numbers[NUMBER_AGE] = now - made->start;
-	program->numbers[NUMBER_PARENT_AGE] = made->parent_start ? now - made->parent_start : NUMBER_UNKNOWN;
-	/* only processes in scope have an image to inherit */
-	program->numbers[NUMBER_FROM_OUTSIDE] = made->parent_start ? 0 : NUMBER_UNKNOWN;
+	verdict__load_numbers(program, made);
 	if (len >= 2 && len < VERDICT_PATH_MAX) {
 		__builtin_memcpy(program->path, made->path, VERDICT_PATH_MAX);
 		program->len = len;
@@ -131,31 +127,6 @@ static __always_inline void verdict__narrow_by_thread(struct verdict_call *call,
 			 bpf_probe_read_kernel(call->name, sizeof(call->name), scope__current()->comm)))
 		return;
 	verdict__narrow_by_name(VERDICT_CALL);
-}
-
-/* Removes the clauses that do not hold for the numbers of the process that makes the call. */
-__noinline int verdict__narrow_by_numbers(void)
-{
-	struct verdict_call *call = verdict__get_call(), *program = verdict__get_program();
-	struct verdict_table *t = call ? verdict__find_table(call->table) : NULL;
-	if (!t || !program)
-		return 0;
-	for (int i = 0; i < VERDICT_NUMBERS; i++) {
-		if (i >= t->numbers)
-			break;
-		__u32 field = t->number_of[i];
-		if (field >= NUMBER_FIELDS)
-			break;
-		__u64 number = program->numbers[field], bound = t->bounds[i];
-		__u64 slack = field == NUMBER_FROM_OUTSIDE ? 0 : VERDICT_AGE_SLACK;
-		if (number == NUMBER_UNKNOWN)
-			continue;
-		if (number + slack < bound)
-			verdict__narrow(call->left, t->below[i]);
-		else if (number >= bound + slack)
-			verdict__narrow(call->left, t->above[i]);
-	}
-	return 0;
 }
 
 /* Removes the clauses that do not hold for the program that makes the call, which is loaded. */
@@ -301,6 +272,14 @@ __noinline int verdict__passes(__u32 asks)
 	return 1;
 }
 
+/* Removes the clauses that do not hold for what is above the process: ancestors, and the age of the oldest one. */
+static __always_inline void verdict__look_above(struct verdict_table *t)
+{
+	verdict__narrow_by_ancestors();
+	if (t->numbers)
+		verdict__narrow_by_numbers();
+}
+
 /*
  * After verdict__passes, of a program that is run: notes again which of the certain rules may fail, now with what is known
  * of its words, its environment and its ancestors. Not a part of it, since other calls would then have too many functions
@@ -317,7 +296,7 @@ static __always_inline void verdict__judge_exec(struct verdict_table *t, __u32 a
 		if (t->argv >> ARGV_VARIABLES)
 			verdict__narrow_by_variables();
 		if (t->ancestors && verdict__may_deny(SETTLED_BY_ENVIRONMENT))
-			verdict__narrow_by_ancestors();
+			verdict__look_above(t);
 	}
 	verdict__note_failing(asks);
 }
@@ -331,7 +310,7 @@ static __always_inline void verdict__judge_ancestors(struct verdict_table *t, __
 	struct verdict_call *program = verdict__get_program();
 	if (!t->ancestors || !program || !program->is_known || !verdict__may_deny(SETTLED_BY_PROGRAM))
 		return;
-	verdict__narrow_by_ancestors();
+	verdict__look_above(t);
 	verdict__note_failing(asks);
 }
 

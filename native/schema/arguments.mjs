@@ -25,7 +25,14 @@ export const VERDICT_RUN = [
   ['denies', 'u32', 'out: bit n: rule n denies such a call, and certainly matches it'],
   ['age', 'u64', 'of the process, ns; NUMBER_UNKNOWN'],
   ['parent_age', 'u64', 'of its parent, ns; NUMBER_UNKNOWN'],
+  [
+    'inside_age',
+    'u64',
+    'of the older one of the two, as far as it is in scope, ns; NUMBER_UNKNOWN',
+  ],
   ['from_outside', 'u64', '0: its parent is in scope; NUMBER_UNKNOWN'],
+  ['vpid', 'u64', 'its number in its own pid namespace; NUMBER_UNKNOWN'],
+  ['parent_vpid', 'u64', 'that of its parent; NUMBER_UNKNOWN'],
 ];
 
 /** Argument of the image_adopt program, before its path: a process that was there before the probe. */
@@ -57,6 +64,7 @@ export const KNOWN_FILE = [
 
 /** A made-up ancestor after those, before its path. */
 export const GIVEN_ANCESTOR = [
+  ['age', 'u64', 'ns; NUMBER_UNKNOWN'],
   ['found', 'u32', 'ANCESTOR_*'],
   ['len', 'u32', 'bytes of its path'],
   ['loads', 'u32', '1: its environment may have a variable LD_*'],

@@ -54,7 +54,7 @@ describe('denied calls on files, by ancestors', () => {
   const deny = (condition: string): Uint8Array => {
     const { bytes, denied } = verdictTable(
       ruleSetOf(ruleFile(condition.replaceAll('~', dir))),
-      'docker',
+      'garden',
       new Set(['r']),
     );
     assert.ok(bytes !== undefined && denied.length <= 1);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import { firstInContainer } from '../../src/rules/fields/ancestors.ts';
 import { ProcFs } from '../../src/context/proc-fs.ts';
 import { ProcessTree } from '../../src/context/process-tree.ts';
 import type { KernelEvent } from '../../src/events/event.ts';
@@ -83,7 +84,7 @@ describe('verdicts of ancestors', () => {
     const rules = ruleSetOf(
       ruleFile(`evt.type in (execve, execveat) and (${condition.replaceAll('~', dir)})`),
     );
-    const { bytes } = verdictTable(rules, 'docker', new Set(['r']));
+    const { bytes } = verdictTable(rules, 'garden', new Set(['r']));
     probe.probe.setVerdicts(TABLE, bytes);
     return bytes ?? assert.fail('no room');
   };
@@ -283,6 +284,83 @@ describe('verdicts of ancestors', () => {
     t.diagnostic(JSON.stringify(counts));
     assert.equal(counts.denied + counts.not + counts.unknown, CHILDREN);
     assert.ok(counts.denied >= CHILDREN / 3, JSON.stringify(counts));
+  });
+
+  test('whether a process or its parent is the first one, by its number in the container', async () => {
+    const tree = container(
+      ...forks(...runs('tool')),
+      ...forks(...runs('other', ...forks(...runs('tool')), ...forks(...runs('tool')))),
+    );
+    deny(`${TOOL} and not proc.pvpid = 1`);
+    assert.deepEqual(await denied(tree), [false, true, true, false]);
+    deny(`${TOOL} and not proc.vpid = 1`);
+    assert.deepEqual(await denied(tree), [true, true, true, false]);
+    assert.deepEqual(
+      await toolsDenied(['clone', CLONE_NEWPID, '[', 'enter', cgroup.dir, ...runs('tool'), ']']),
+      [false],
+      'it is the first one',
+    );
+    // That it is the first one is never certain: the agent may not know it.
+    deny(`${TOOL} and proc.pvpid = 1`);
+    assert.deepEqual(await denied(tree), [false, false, false, false]);
+  });
+
+  const SECOND = 1_000_000_000n;
+
+  test('a container is as old as its oldest process above, in the kernel and in the agent', async (t) => {
+    const counts = { denied: 0, not: 0 };
+    const tree = new ProcessTree({ reader: new ProcFs() });
+    const look = (event: KernelEvent): void => {
+      const process = tree.onEvent(event);
+      if (event.exec?.file?.path !== at('tool') || event.result !== 0) return;
+      const age = event.bootNs - firstInContainer(process).startBootNs;
+      if (event.denied) assert.ok(age >= SECOND, `${age} ns`);
+      counts[event.denied ? 'denied' : 'not']++;
+    };
+    const deep = (levels: number): Step[] =>
+      levels === 0 ? runs('tool') : forks(...deep(levels - 1));
+    const left: Step[] = [
+      ...['forkleft', '[', 'until', at('go'), ...runs('tool', 'comm', 'x'), 'exit', 0, ']'],
+    ];
+    const young = [...forks(...runs('tool')), 'sleep', 1200];
+    const old = [
+      ...forks(...runs('tool')),
+      ...forks(...runs('other', ...forks(...forks(...runs('tool'))))),
+      ...forks(...deep(6)),
+      ...forks(...runs('other', ...left)),
+      ...['mkdir', at('go'), 'reap'],
+    ];
+    const tools = (bound: bigint, steps: readonly Step[]): Promise<boolean[]> => {
+      deny(`${TOOL} and not container.duration < ${bound}`);
+      return toolsDenied(container(...steps), look);
+    };
+    const [atStart, ...later] = await tools(SECOND, [...young, ...old]);
+    t.diagnostic(`at the start ${String(atStart)}, then ${later.join()}`);
+    assert.deepEqual(later, [true, true, true, true]);
+    assert.ok(!(await tools(3600n * SECOND, [...young, ...old])).includes(true));
+    assert.ok(counts.denied >= 4 && counts.not >= 5, JSON.stringify(counts));
+  });
+
+  test('the age of a process of before the probe is known where the agent tells it', async () => {
+    deny(`${TOOL} and not container.duration < ${SECOND}`);
+    const starts = (tell: (pid: number, ticks: number) => void): Promise<boolean[]> =>
+      startsIn(probe, cgroup, dir, (pid, ticks) => {
+        tell(pid, ticks);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200);
+      }).then((running) => statuses(running).map((status) => status === SIGKILL));
+    const program = { name: Buffer.from('good'), path: Buffer.from(at('good')) };
+    assert.deepEqual(await starts(() => undefined), [false]);
+    assert.deepEqual(
+      await starts((pid, ticks) =>
+        probe.probe.adoptProcess({
+          ...program,
+          pid,
+          startNs: BigInt(ticks) * TICK_NS,
+          parent: 'out of scope',
+        }),
+      ),
+      [true],
+    );
   });
 
   test('a standard descriptor that is a connection', async () => {

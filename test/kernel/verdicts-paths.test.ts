@@ -8,7 +8,8 @@ import { JUDGED_CALLS, LIMITS, MORE_HOOKS } from '../../src/events/table.gen.ts'
 import { hooksFor } from '../../src/plan/hooks.ts';
 import { kindIndex, type PathKind } from '../../src/plan/verdicts/call-kinds.ts';
 import { PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
-import { ALL_FAILING, verdictOf, type KnownProgram } from '../../src/plan/verdicts/verdict.ts';
+import type { KnownProgram } from '../../src/plan/verdicts/known-call.ts';
+import { ALL_FAILING, verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { call, callFd, text } from '../support/kernel-calls.ts';
 import { KernelProbe, STANDARD_PROGRAMS, type TestCgroup } from '../support/kernel-probe.ts';
 import { stepsProgram, type Step } from '../support/kernel-process.ts';

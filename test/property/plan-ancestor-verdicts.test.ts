@@ -6,7 +6,6 @@ import { verdictOf } from '../../src/plan/verdicts/verdict.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import { runs } from '../support/runs.ts';
 import { ruleFile, ruleSetOf } from '../support/rules-load.ts';
-import { CONTAINER } from '../support/rules-subject.ts';
 import {
   ancestorCall,
   ancestorComparison,
@@ -14,6 +13,7 @@ import {
   knownAncestorCall,
   knownOpen,
   knownRemoval,
+  IN_GARDEN,
   ofFile,
   subjectOfAncestors,
   subjectOfOpen,
@@ -28,6 +28,7 @@ test('a program is denied by its ancestors and descriptors only where the rule t
     program: ancestorCall,
     subjectOf: subjectOfAncestors,
     knownOf: knownAncestorCall,
+    container: IN_GARDEN,
   });
 });
 
@@ -42,6 +43,7 @@ for (const [what, subjectOf, knownOf] of [
       program: ancestorCall,
       subjectOf,
       knownOf,
+      container: IN_GARDEN,
     });
   });
 
@@ -61,7 +63,7 @@ test('of the ancestors of the container the verdict is exact, where all are know
         fc.pre(!/^proc\.container_a(name|exepath) (!=|pmatch)/.test(text));
         for (const condition of [text, `not ${text}`]) {
           const ruleSet = ruleSetOf(ruleFile(ofExec(condition)));
-          const { bytes, denied } = verdictTable(ruleSet, CONTAINER, new Set(['r']));
+          const { bytes, denied } = verdictTable(ruleSet, IN_GARDEN, new Set(['r']));
           assert.ok(bytes);
           const engine = new RuleEngine(ruleSet);
           for (const call of calls) {
@@ -89,7 +91,7 @@ test('of the ancestors of the container the verdict is exact, where all are know
 
 test('that no ancestor has a variable LD_* is known where none has any', () => {
   const rules = ruleSetOf(ruleFile(ofExec('not proc.container_aenv[LD_PRELOAD] contains /etc')));
-  const { bytes, denied } = verdictTable(rules, CONTAINER, new Set(['r']));
+  const { bytes, denied } = verdictTable(rules, IN_GARDEN, new Set(['r']));
   assert.ok(bytes !== undefined && denied.length === 1);
   const counts = { certain: 0, not: 0 };
   fc.assert(

@@ -1,9 +1,10 @@
 // Rules about ancestors and standard descriptors of programs that are run, and such programs, of any shape.
 import fc from 'fast-check';
+import type { Container } from '../../src/apps/identity.ts';
 import type { Process } from '../../src/context/process.ts';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import type { KernelEvent, StandardDescriptor } from '../../src/events/event.ts';
-import type { KnownAncestor, KnownCall } from '../../src/plan/verdicts/verdict.ts';
+import type { KnownAncestor, KnownCall } from '../../src/plan/verdicts/known-call.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
 import {
@@ -16,6 +17,7 @@ import {
   makeSubject,
 } from './rules-subject.ts';
 import { comparisonOf, conditionsOf, path, processName } from './verdict-cases.ts';
+import { nsOf, secondsAgo } from './verdict-path-cases.ts';
 
 const one = fc.record({
   path,
@@ -29,6 +31,8 @@ const one = fc.record({
   ),
   /** Whether it has a variable `LD_*`: the kernel knows of those that have none, or takes it that they may. */
   loadsKnown: fc.boolean(),
+  /** It started so many s before its child. */
+  older: fc.constantFrom(0, 1, 29, 61),
 });
 
 export const ancestorCall = fc.record({
@@ -90,11 +94,20 @@ const ofEnvironment = fc
   )
   .map(([name, compared]) => `proc.container_aenv[${name}] ${compared}`);
 
+/** Of a container whose runtime tells no start. */
+const ofAge = fc.constantFrom(
+  'container.duration < 60000000000',
+  'not container.duration < 60000000000',
+  'container.duration >= 30000000000',
+  'not container.duration <= 30000000000',
+);
+
 export const ancestorComparison = fc.oneof(
   { weight: 4, arbitrary: comparisonOf(PATHS).filter(isAllowed) },
   { weight: 2, arbitrary: ofName },
   { weight: 1, arbitrary: ofStandard },
   { weight: 1, arbitrary: ofEnvironment },
+  { weight: 1, arbitrary: ofAge },
 );
 export const ancestorCondition = conditionsOf(
   fc.oneof(
@@ -109,7 +122,16 @@ function isAllowed(text: string): boolean {
   return !text.startsWith('basename') || !text.includes('pmatch');
 }
 
+/** A container of Garden: it began with its oldest process. */
+export const IN_GARDEN: Container = { ...CONTAINER, runtime: 'garden', startedAtMs: undefined };
+
 const PROGRAM = '/bin/tool';
+/** The age of the process, s. */
+const AGE = 1;
+/** The age of an ancestor: 0 is the parent. */
+const ageOf = (all: readonly { readonly older: number }[], level: number): number =>
+  all.slice(0, level + 1).reduce((sum, { older }) => sum + older, AGE);
+
 const RUN = makeEvent('execve', { exec: makeExec({ file: makeFile(PROGRAM) }) });
 const FILE = '/srv/file';
 const CONNECTION: StandardDescriptor = {
@@ -146,15 +168,25 @@ export function subjectOfAncestors(
   ];
   const parent = all.reduceRight<Process | undefined>(
     (above, { name, path: exePath, env, inScope }, level) =>
-      makeProcess({ pid: 100 + level, inScope, parent: above, image: { name, exePath, env } }),
+      makeProcess({
+        pid: 100 + level,
+        inScope,
+        parent: above,
+        startBootNs: secondsAgo(ageOf(all, level)),
+        image: { name, exePath, env },
+      }),
     undefined,
   );
   const descriptors = [0, 1, 2].map((fd) =>
     (standard >> fd) & 1 ? CONNECTION : (OTHER[fd % OTHER.length] ?? CONNECTION),
   );
   return makeSubject(event, {
-    container: CONTAINER,
-    process: makeProcess({ parent, image: { exePath: PROGRAM, standard: descriptors } }),
+    container: IN_GARDEN,
+    process: makeProcess({
+      parent,
+      startBootNs: secondsAgo(AGE),
+      image: { exePath: PROGRAM, standard: descriptors },
+    }),
   });
 }
 
@@ -163,10 +195,11 @@ export function knownAncestors({
   inside,
   known,
 }: AncestorCall): readonly (KnownAncestor | 'none')[] {
-  const found = inside.slice(0, known).map(({ path: text, name, env, loadsKnown }) => ({
+  const found = inside.slice(0, known).map(({ path: text, name, env, loadsKnown }, level) => ({
     path: encodeText(text),
     name: encodeText(name),
     loads: !loadsKnown || env.some((word) => word.startsWith('LD_')),
+    age: nsOf(ageOf(inside, level)),
   }));
   return known > inside.length ? [...found, 'none'] : found;
 }
@@ -177,7 +210,13 @@ export const knownAncestorCall = (call: AncestorCall): KnownCall => ({
   directory: false,
   layer: 'none',
   path: undefined,
-  program: { path: encodeText(PROGRAM), layer: 'none', ancestors: knownAncestors(call) },
+  program: {
+    path: encodeText(PROGRAM),
+    layer: 'none',
+    age: nsOf(AGE),
+    insideAge: nsOf(AGE),
+    ancestors: knownAncestors(call),
+  },
   standard: call.standard,
 });
 

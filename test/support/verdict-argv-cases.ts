@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { LIMITS } from '../../src/events/table.gen.ts';
 import type { ExecEvent } from '../../src/plan/verdicts/call-kinds.ts';
-import type { KnownCall } from '../../src/plan/verdicts/verdict.ts';
+import type { KnownCall } from '../../src/plan/verdicts/known-call.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
 import {

@@ -3,12 +3,8 @@ import fc from 'fast-check';
 import type { Container } from '../../src/apps/identity.ts';
 import { LAYERS, type Layer } from '../../src/plan/verdicts/form-tests.ts';
 import { OPEN_EVENTS, type OpenKind } from '../../src/plan/verdicts/call-kinds.ts';
-import {
-  ALL_FAILING,
-  verdictOf,
-  type KnownProgram,
-  type Verdict,
-} from '../../src/plan/verdicts/verdict.ts';
+import type { KnownProgram } from '../../src/plan/verdicts/known-call.ts';
+import { ALL_FAILING, verdictOf, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { encodeText } from '../../src/shared/text.ts';
 import { CONTAINER, makeEvent, makeOpen, makeProcess, makeSubject } from './rules-subject.ts';

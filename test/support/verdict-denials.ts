@@ -1,9 +1,11 @@
 // What a table denies of programs that are run, beside what the rules say.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { Container } from '../../src/apps/identity.ts';
 import { kindIndex } from '../../src/plan/verdicts/call-kinds.ts';
 import { LAYERS, PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
-import { verdictOf, type KnownCall, type Verdict } from '../../src/plan/verdicts/verdict.ts';
+import type { KnownCall } from '../../src/plan/verdicts/known-call.ts';
+import { verdictOf, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import { RuleEngine } from '../../src/rules/engine.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import type { KernelProbe } from './kernel-probe.ts';
@@ -25,11 +27,14 @@ interface Programs<One> {
   readonly program: fc.Arbitrary<One>;
   readonly subjectOf: (one: One) => Subject;
   readonly knownOf: (one: One) => KnownCall;
+  /** Default: CONTAINER. */
+  readonly container?: Container;
 }
 
 /** Asserts that a program or a call is denied only where the rule that denies it matches, and that both happen often. */
 export function assertDeniedWhereMatching<One>(programs: Programs<One>): void {
   const { ruleOf = ofExec, condition, program, subjectOf, knownOf } = programs;
+  const { container = CONTAINER } = programs;
   const counts = { denied: 0, matched: 0 };
   fc.assert(
     fc.property(
@@ -38,7 +43,7 @@ export function assertDeniedWhereMatching<One>(programs: Programs<One>): void {
       (texts, all) => {
         const ruleSet = ruleSetOf(ruleFiles(texts.map((text) => ruleOf(text))));
         const names = new Set(texts.map((_, index) => `r${index}`));
-        const { bytes, denied } = verdictTable(ruleSet, CONTAINER, names);
+        const { bytes, denied } = verdictTable(ruleSet, container, names);
         assert.ok(bytes);
         const engine = new RuleEngine(ruleSet, { matching: 'all' });
         for (const one of all) {

@@ -6,7 +6,8 @@ import type { KernelEvent } from '../../src/events/event.ts';
 import { JUDGED_CALLS } from '../../src/events/table.gen.ts';
 import type { ExecEvent, PathEvent } from '../../src/plan/verdicts/call-kinds.ts';
 import { PROGRAM_LAYERS } from '../../src/plan/verdicts/form-tests.ts';
-import { verdictOf, type KnownProgram, type Verdict } from '../../src/plan/verdicts/verdict.ts';
+import type { KnownProgram } from '../../src/plan/verdicts/known-call.ts';
+import { verdictOf, type Verdict } from '../../src/plan/verdicts/verdict.ts';
 import type { Subject } from '../../src/rules/subject.ts';
 import { absolutePath } from '../../src/shared/path.ts';
 import { encodeText } from '../../src/shared/text.ts';
@@ -79,6 +80,11 @@ export const OF_NUMBERS: readonly string[] = [
   'proc.is_from_outside = true',
   'proc.is_from_outside != true',
   'proc.is_from_outside = false',
+  'proc.vpid = 1',
+  'not proc.vpid = 1',
+  'proc.pvpid = 1',
+  'not proc.pvpid = 1',
+  'proc.pvpid != 1',
 ];
 const ofCall = fc.constantFrom(
   ...OF_NUMBERS,
@@ -121,33 +127,46 @@ export const anyPathCall = `evt.type in (${JUDGED_CALLS.join(', ')})`;
 const WITH_DESCRIPTOR: readonly string[] = ['fchmod', 'fchown'];
 const MODES = [0, 0o644, 0o755, 0o4755, 0o2000, 0o6000, 0o1777];
 
-/** The ages of the process and of its parent, in s, and what the kernel knows of the latter. */
+/** The ages of the process and of its parent, in s, what the kernel knows of the latter, and their numbers in the container. */
 export const ancestry = {
   ages: fc.tuple(fc.constantFrom(0, 5, 29, 31, 3601), fc.constantFrom(5, 29, 61, 3601)),
   parent: fc.constantFrom('in scope', 'outside', 'not known'),
+  vpids: fc.tuple(fc.constantFrom(1, 2, 17), fc.constantFrom(0, 1, 2, 17)),
 };
 type Ancestry = {
   readonly ages: readonly [own: number, parent: number];
   readonly parent: string;
+  /** 0: the agent does not know it. */
+  readonly vpids: readonly [own: number, parent: number];
 };
 
-const secondsAgo = (seconds: number): bigint => BOOT_NS - BigInt(seconds) * 1_000_000_000n;
+export const nsOf = (seconds: number): bigint => BigInt(seconds) * 1_000_000_000n;
+export const secondsAgo = (seconds: number): bigint => BOOT_NS - nsOf(seconds);
 
 /** A process of this ancestry, as rules see it. */
 export const processWith = (
-  { ages, parent }: Ancestry,
+  { ages, parent, vpids }: Ancestry,
   image: NonNullable<ProcessOverrides['image']>,
 ): Process =>
   makeProcess({
     startBootNs: secondsAgo(ages[0]),
-    parent: makeProcess({ startBootNs: secondsAgo(ages[1]), inScope: parent !== 'outside' }),
+    vpid: vpids[0],
+    parent: makeProcess({
+      startBootNs: secondsAgo(ages[1]),
+      vpid: vpids[1],
+      inScope: parent !== 'outside',
+    }),
     image,
   });
 
 /** The numbers of its process, as the kernel knows them. */
-export function numbersOf({ ages, parent }: Ancestry): Partial<KnownProgram> {
-  const [age, parentAge] = ages.map((seconds) => BigInt(seconds) * 1_000_000_000n);
-  return parent === 'in scope' ? { age, parentAge, fromOutside: false } : { age };
+export function numbersOf({ ages, parent, vpids }: Ancestry): Partial<KnownProgram> {
+  const [age, parentAge] = ages.map(nsOf);
+  const [vpid, ofParent] = vpids.map(BigInt);
+  if (parent !== 'in scope') return { age, vpid };
+  // The kernel always knows it of one in scope.
+  const parentVpid = ofParent === 0n ? 5n : ofParent;
+  return { age, parentAge, fromOutside: false, vpid, parentVpid };
 }
 
 export const pathCall = fc.record({

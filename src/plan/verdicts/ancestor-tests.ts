@@ -1,6 +1,7 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { someTest, type Checked, type Test } from '../../rules/compile/checked.ts';
 import { ANY_ANCESTOR, ancestorAt, type AncestorJudged } from './call-kinds.ts';
+import { isAgeTest } from './container-tests.ts';
 import { pathTestOf, type PathTest } from './path-tests.ts';
 import { loadsTestOf } from './variable-tests.ts';
 
@@ -17,9 +18,15 @@ const OF_PARENT: Readonly<Record<string, string>> = {
   'proc.pname': 'proc.aname[1]',
 };
 
-/** Whether a condition asks for an ancestor: of those the agent may know less than the kernel, where its own bounds are reached. */
+/**
+ * Whether a condition asks for an ancestor, or for the age of the oldest one: of those the agent may know less than the kernel, where
+ * its own bounds are reached.
+ */
 export const asksForAncestors = (condition: Checked): boolean =>
-  someTest(condition, (test) => (ancestorTestOf(test) ?? loadsTestOf(test)) !== undefined);
+  someTest(
+    condition,
+    (test) => isAgeTest(test) || (ancestorTestOf(test) ?? loadsTestOf(test)) !== undefined,
+  );
 
 /**
  * A comparison of the path or the name of an ancestor of the process; undefined for any other. Of those of any ancestor only the ones

@@ -11,7 +11,7 @@ import {
 import { ancestorTestOf } from './ancestor-tests.ts';
 import { argvTestOf } from './argv-tests.ts';
 import { nameTestOf } from './name-tests.ts';
-import { numberTestOf } from './number-tests.ts';
+import { isOneWayNumber, numberTestOf, type NumberTest } from './number-tests.ts';
 import { absentKinds, pathFieldOf, type PathField } from './path-fields.ts';
 import { pathTestOf } from './path-tests.ts';
 import { programTestOf } from './program-tests.ts';
@@ -113,9 +113,12 @@ export const isDecidedOfExec = (test: Test): boolean => {
 /** Whether it is about ancestors, which the kernel looks at before it denies a program or a call on a file. */
 export const isDecidedOfAncestors = (test: Test): boolean => ancestorTestOf(test) !== undefined;
 
-/** Whether the kernel decides of this comparison only that it fails: no ancestor makes it true. */
-export const isDecidedOneWay = (test: Test): boolean =>
-  (ancestorTestOf(test) ?? loadsTestOf(test))?.judged === ANY_ANCESTOR;
+/** Whether the kernel decides of this comparison only that it fails: no ancestor makes it true, or the process is not the first one. */
+export const isDecidedOneWay = (test: Test): boolean => {
+  const number = numberTestOf(test);
+  if (number !== undefined) return isOneWayNumber(number);
+  return (ancestorTestOf(test) ?? loadsTestOf(test))?.judged === ANY_ANCESTOR;
+};
 
 /** The calls for which something can hold, and for which it can fail. */
 interface BothWays {
@@ -126,12 +129,15 @@ interface BothWays {
 class Reader {
   readonly #container: ContainerFacts | undefined;
   readonly #ancestorsOf: Kinds;
+  readonly #asksForFailures: boolean;
   readonly #tests = new Map<string, BothWays>();
   readonly #macros = new Map<CheckedMacro, Partial<BothWays>>();
 
-  constructor(container: ContainerFacts | undefined, ancestorsOf: Kinds = EXEC_KINDS) {
+  /** `ancestorsOf`: it is about failures, and of these calls ancestors are looked at; undefined: it is about what can match. */
+  constructor(container: ContainerFacts | undefined, ancestorsOf?: Kinds) {
     this.#container = container;
-    this.#ancestorsOf = ancestorsOf;
+    this.#asksForFailures = ancestorsOf !== undefined;
+    this.#ancestorsOf = ancestorsOf ?? EXEC_KINDS;
   }
 
   /** The calls for which it can hold, or with `holds` false, can fail. */
@@ -159,21 +165,28 @@ class Reader {
   #ofTest(test: Test, holds: boolean): readonly Clause[] {
     const ofContainer = containerTestOf(test, this.#container);
     if (ofContainer !== undefined) return ofContainer === holds ? [ALWAYS] : [];
-    const known = this.#tests.get(test.key) ?? bothWaysOf(test, this.#ancestorsOf);
+    const known = this.#tests.get(test.key) ?? this.#bothWaysOf(test);
     this.#tests.set(test.key, known);
     return holds ? known.holds : known.fails;
+  }
+
+  #bothWaysOf(test: Test): BothWays {
+    const number = numberTestOf(test, this.#container?.type);
+    // To filter by them would take many clauses for little.
+    if (!this.#asksForFailures && number !== undefined && isOneWayNumber(number)) return UNKNOWN;
+    return bothWaysOf(test, this.#ancestorsOf, number);
   }
 }
 
 /** Of connects some fields are decided in other ways than of the other calls, and so are arguments of calls that are judged by who makes them. */
-function bothWaysOf(test: Test, ancestorsOf: Kinds): BothWays {
+function bothWaysOf(test: Test, ancestorsOf: Kinds, number: NumberTest | undefined): BothWays {
   if (neverHolds(test)) return { holds: [], fails: [ALWAYS] };
   const known =
     ofKind(test) ??
     ofExec(test, ancestorsOf) ??
     ofForm(test) ??
     ofProgram(test) ??
-    ofProcess(test) ??
+    ofProcess(test, number) ??
     ofPath(test) ??
     UNKNOWN;
   const connect = connectTestOf(test);
@@ -220,8 +233,7 @@ function ofKind(test: Test): BothWays | undefined {
 }
 
 /** A comparison of a name or of a number of what makes the call, which each call has. */
-function ofProcess(test: Test): BothWays | undefined {
-  const number = numberTestOf(test);
+function ofProcess(test: Test, number: NumberTest | undefined): BothWays | undefined {
   const decided = nameTestOf(test) ?? (number && ({ test: number, judged: 'process' } as const));
   if (decided === undefined) return undefined;
   const of = (holds: boolean): readonly Clause[] => [

@@ -2,7 +2,31 @@ import type { Test } from '../../rules/compile/checked.ts';
 import { predicateOf } from '../../rules/compile/modifiers.ts';
 
 /** What of a process is compared with numbers, in the order of shared.h (NUMBER_*): ages are in ns. */
-export const NUMBERS = ['proc.duration', 'proc.ppid.duration', 'proc.is_from_outside'] as const;
+export const NUMBERS = [
+  'proc.duration',
+  'proc.ppid.duration',
+  'container.duration',
+  'proc.is_from_outside',
+  'proc.vpid',
+  'proc.pvpid',
+] as const;
+type Field = (typeof NUMBERS)[number];
+
+/** The first process of a pid namespace. */
+const FIRST = 1;
+
+/** Of containers of these types no runtime tells when they started: their age is that of the oldest process above, in the container. */
+const WITHOUT_START: readonly (string | undefined)[] = ['garden', 'cgroup'];
+export const isAgeOfProcesses = (type: string | undefined): boolean => WITHOUT_START.includes(type);
+
+/** The age of a container by its processes: the kernel knows that it is at least that of those that it has found. */
+export const isInsideAge = (test: { readonly machine: string }): boolean =>
+  isNumberTest(test) && NUMBERS[test.number] === 'container.duration';
+
+/** Whether the kernel decides of a comparison only what the number is not below the bound for. */
+export const isOneWayNumber = (test: { readonly machine: string }): boolean =>
+  isNumberTest(test) && ONE_WAY.includes(NUMBERS[test.number]);
+const ONE_WAY: readonly (Field | undefined)[] = ['container.duration', 'proc.vpid', 'proc.pvpid'];
 
 /** A comparison of a number: it holds below the bound, or where `negated` from it on. */
 export interface NumberTest {
@@ -14,11 +38,12 @@ export interface NumberTest {
   readonly negated: boolean;
 }
 
-/** A comparison of a number of the process that makes a call; undefined for any other. */
-export function numberTestOf(test: Test): NumberTest | undefined {
+/** A comparison of a number of the process that makes a call, in a container of this type; undefined for any other. */
+export function numberTestOf(test: Test, type?: string): NumberTest | undefined {
   const { key, left, modifier, operator, right, values } = test;
   const number = NUMBERS.findIndex((name) => name === left.field);
   if (number < 0 || right !== undefined || operator === 'exists') return undefined;
+  if (left.field === 'container.duration' && !isAgeOfProcesses(type)) return undefined;
   const of = (bound: bigint, negated = false): NumberTest => ({
     key,
     machine: 'number',
@@ -29,13 +54,10 @@ export function numberTestOf(test: Test): NumberTest | undefined {
   // The kernel knows it only of a process whose parent is in scope: the number 0.
   if (left.kind === 'bool') return of(predicateOf(test)(false) ? 1n : 0n);
   const [value] = values;
-  if (
-    typeof value !== 'bigint' ||
-    values.length !== 1 ||
-    modifier !== undefined ||
-    value > BOUND_MAX
-  )
-    return undefined;
+  if (values.length !== 1 || modifier !== undefined) return undefined;
+  // The agent may not know it, and takes it for another number then: only "not the first one" is certain.
+  if (left.kind === 'number') return operator === '=' && value === FIRST ? of(2n) : undefined;
+  if (typeof value !== 'bigint' || value > BOUND_MAX) return undefined;
   switch (operator) {
     case '<':
       return of(value);

@@ -1,5 +1,6 @@
 import { ARGV_TEXTS, isAncestor, variableOf } from './call-kinds.ts';
 import type { Literal } from './conjunctions.ts';
+import { isInsideAge } from './number-tests.ts';
 
 /**
  * When the hooks that deny look again whether a rule can still be certain, as in shared.h: after the call and its thread's name, after
@@ -8,7 +9,9 @@ import type { Literal } from './conjunctions.ts';
 export const SETTLED = ['call', 'program', 'words', 'environment'] as const;
 export type SettledStage = (typeof SETTLED)[number];
 
-const isAfterEnvironment = ({ judged }: Literal): boolean => isAncestor(judged);
+/** The age of the container's processes is that of an ancestor, too. */
+const isAfterEnvironment = ({ judged, test }: Literal): boolean =>
+  isAncestor(judged) || isInsideAge(test);
 
 const isAfterWords = (literal: Literal): boolean =>
   isAfterEnvironment(literal) || variableOf(literal.judged) !== undefined;

@@ -19,7 +19,7 @@ import {
 import type { Clause, FileTest, Literal } from './conjunctions.ts';
 import { FORMS, PROGRAM_FORMS, type FormTest } from './form-tests.ts';
 import { MASK_BYTES, NAMES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
-import { boundsOf, isOfBound } from './number-tests.ts';
+import { boundsOf, isInsideAge, isOfBound, isOneWayNumber } from './number-tests.ts';
 import { MACHINES, type Machine, type PathTest, type Point } from './path-tests.ts';
 import type { CertainRule } from './rule-clauses.ts';
 import { IS_AFTER, SETTLED } from './settled.ts';
@@ -77,7 +77,7 @@ export class TableWriter {
       this.#clauses.flatMap(({ literals }) => literals.map((one) => one.judged)),
     );
     // The name of a process is kept with its program.
-    const hasAncestors = [...about].some(isAncestor);
+    const hasAncestors = [...about].some(isAncestor) || has(({ test }) => isInsideAge(test));
     this.#view.setUint32(TABLE.ancestors, hasAncestors ? 1 : 0, true);
     const hasPrograms =
       hasAncestors ||
@@ -171,7 +171,9 @@ export class TableWriter {
       this.#view.setBigUint64(TABLE.bounds + 8 * index, bound, true);
       const setFor = (isBelow: boolean): Uint8Array =>
         this.#maskOfLiterals(({ test }) =>
-          isOfBound(test, number, bound) ? isBelow !== test.negated : undefined,
+          isOfBound(test, number, bound) && !(isBelow && isOneWayNumber(test))
+            ? isBelow !== test.negated
+            : undefined,
         );
       this.#bytes.set(setFor(true), TABLE.below + index * MASK_BYTES);
       this.#bytes.set(setFor(false), TABLE.above + index * MASK_BYTES);

@@ -1,77 +1,19 @@
 import { LIMITS } from '../../events/table.gen.ts';
-import { formNumber, programFormNumber, type FileForm, type ProgramLayer } from './form-tests.ts';
+import { formNumber, programFormNumber } from './form-tests.ts';
+import { numbersOf, type KnownAncestor, type KnownCall } from './known-call.ts';
 import { MASK_BYTES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
-import {
-  ARGV_TEXTS,
-  isExec,
-  kindIndex,
-  type ExecKind,
-  type OpenKind,
-  type PathKind,
-} from './call-kinds.ts';
-import type { ConnectKind } from './connect-kinds.ts';
+import { ARGV_TEXTS, isExec, kindIndex } from './call-kinds.ts';
 import { NUMBERS } from './number-tests.ts';
 import { MACHINES, PATH_MACHINES, type Machine } from './path-tests.ts';
 import { SETTLED, type SettledStage } from './settled.ts';
-import { isWayEvent, type WayKind } from './ways.ts';
-
-/** A call as the kernel knows it, and the path of it that is judged. */
-export type KnownCall = (OpenKind | PathKind | ExecKind | KnownConnect | WayKind) & KnownFile;
-
-type KnownConnect = ConnectKind & {
-  /** An IP address of 4 or 16 bytes; one that is mapped into IPv6 has 4. */
-  readonly address?: Buffer;
-  readonly port?: number;
-};
-
-/** Of calls other than opens the layer is `none`. */
-interface KnownFile extends FileForm {
-  /** Absolute, without `//`, `/./` and `/../`; undefined if unknown. */
-  readonly path: Buffer | undefined;
-  /** What the calling process runs; undefined if unknown. */
-  readonly program?: KnownProgram | undefined;
-  /** The words of a program that is run; undefined if unknown. */
-  readonly argv?: readonly Buffer[] | undefined;
-  /** Its environment, as `NAME=value`; undefined if unknown. */
-  readonly env?: readonly Buffer[] | undefined;
-  /** Of a program that is run: bit n: descriptor n is a connection; default 0. */
-  readonly standard?: number | undefined;
-  /** The name of the calling thread, at most 15 bytes; undefined if unknown. */
-  readonly thread?: Buffer | undefined;
-}
-
-/** A program's path, from 2 to VERDICT_PATH_MAX - 1 bytes, undefined if unknown, and its layer. */
-export interface KnownProgram {
-  readonly path: Buffer | undefined;
-  readonly layer: ProgramLayer;
-  /** Its environment may have a variable `LD_*`; default true. */
-  readonly loads?: boolean;
-  /** Of the process since it runs the program, at most 15 bytes; default empty. */
-  readonly name?: Buffer;
-  /** Of the process and of its parent, ns; default: not known. */
-  readonly age?: bigint | undefined;
-  readonly parentAge?: bigint | undefined;
-  /** Known only where its parent is in scope. */
-  readonly fromOutside?: false | undefined;
-  /** From the parent up, as far as they are known; `none`: the one before it is the container's oldest. */
-  readonly ancestors?: readonly (KnownAncestor | 'none')[] | undefined;
-}
-
-/** What an ancestor runs. */
-export interface KnownAncestor {
-  /** From 2 to VERDICT_PATH_MAX - 1 bytes. */
-  readonly path: Buffer;
-  /** At most 15 bytes. */
-  readonly name: Buffer;
-  /** Its environment may have a variable `LD_*`; default true. */
-  readonly loads?: boolean;
-}
+import { isWayEvent } from './ways.ts';
 
 const SLASH = 0x2f;
 const NAME = MACHINES.indexOf('name');
 const ANYWHERE = MACHINES.indexOf('anywhere');
 const COMM = MACHINES.indexOf('comm');
 const NO_NAME = Buffer.alloc(0);
+/** The first number that is no age. */
 const FROM_OUTSIDE = NUMBERS.indexOf('proc.is_from_outside');
 const SLACK_NS = BigInt(LIMITS.VERDICT_AGE_SLACK);
 const { VERDICT_IPV4, VERDICT_IPV6 } = LIMITS;
@@ -108,11 +50,7 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
   if (program !== undefined && left.hasPrograms) {
     const { layer, loads = true, name = NO_NAME } = program;
     left.narrowByName(name, ROW.process);
-    left.narrowByNumbers([
-      program.age,
-      program.parentAge,
-      program.fromOutside === false ? 0n : undefined,
-    ]);
+    left.narrowByNumbers(numbersOf(program));
     left.narrow(TABLE.programForms + programFormNumber(layer, loads) * MASK_BYTES);
     if (program.path !== undefined) {
       if (isKnown) left.narrow(TABLE.sameProgram + (path.equals(program.path) ? MASK_BYTES : 0));
@@ -131,7 +69,11 @@ export function verdictOf(table: Uint8Array, call: KnownCall): Verdict {
     const asksAfter = (stage: SettledStage): boolean => !isRun || left.mayDenyAfter(stage);
     if (call.argv !== undefined) left.narrowByArgv(call.argv, program.name ?? NO_NAME);
     if (call.env !== undefined && asksAfter('words')) left.narrowByVariables(call.env);
-    if (asksAfter('environment')) left.narrowByAncestors(program.ancestors ?? []);
+    if (left.hasAncestors && asksAfter('environment')) {
+      const above = (program.ancestors ?? []).slice(0, LIMITS.VERDICT_ANCESTORS);
+      left.narrowByAncestors(above);
+      left.narrowByNumbers(numbersOf(program, above));
+    }
   }
   // A program that is run has no path but its own, and a connect has none unless to a unix socket. Of a call that is judged by who
   // makes it, none is looked at.
@@ -196,6 +138,11 @@ class Left {
     return this.#view.getUint32(TABLE.programs, true) !== 0;
   }
 
+  /** Whether a clause is about ancestors. */
+  get hasAncestors(): boolean {
+    return this.#view.getUint32(TABLE.ancestors, true) !== 0;
+  }
+
   narrow(at: number): void {
     for (let byte = 0; byte < MASK_BYTES; byte++)
       this.#words[byte] = (this.#words[byte] ?? 0) & (this.#table[at + byte] ?? 0);
@@ -232,10 +179,9 @@ class Left {
   }
 
   narrowByAncestors(ancestors: readonly (KnownAncestor | 'none')[]): void {
-    if (this.#view.getUint32(TABLE.ancestors, true) === 0) return;
-    const { VERDICT_ANCESTORS, VERDICT_LEVELS } = LIMITS;
+    const { VERDICT_LEVELS } = LIMITS;
     const met = this.#setAt(TABLE.metByNone);
-    for (const [at, one] of ancestors.slice(0, VERDICT_ANCESTORS).entries()) {
+    for (const [at, one] of ancestors.entries()) {
       if (one === 'none') {
         this.#and(met);
         for (let level = at; level < VERDICT_LEVELS; level++)
@@ -289,7 +235,7 @@ class Left {
       const field = this.#view.getUint32(TABLE.numberOf + 4 * index, true);
       const bound = this.#view.getBigUint64(TABLE.bounds + 8 * index, true);
       const number = numbers[field];
-      const slack = field === FROM_OUTSIDE ? 0n : SLACK_NS;
+      const slack = field < FROM_OUTSIDE ? SLACK_NS : 0n;
       if (number === undefined) continue;
       if (number + slack < bound) this.narrow(TABLE.below + index * MASK_BYTES);
       else if (number >= bound + slack) this.narrow(TABLE.above + index * MASK_BYTES);

@@ -10,6 +10,7 @@ import {
   UNIX_KINDS,
   WORKED_PATHS,
 } from '../../../src/plan/verdicts/call-kinds.ts';
+import type { Container } from '../../../src/apps/identity.ts';
 import { TEXT_MAX } from '../../../src/plan/verdicts/path-tests.ts';
 import {
   canDeny,
@@ -17,7 +18,7 @@ import {
   digestOf,
   ruleClausesOf,
 } from '../../../src/plan/verdicts/rule-clauses.ts';
-import type { KnownCall } from '../../../src/plan/verdicts/verdict.ts';
+import type { KnownCall } from '../../../src/plan/verdicts/known-call.ts';
 import { passes, verdictOf } from '../../../src/plan/verdicts/verdict.ts';
 import { PRIORITIES } from '../../../src/rules/detection.ts';
 import type { LoadedRule } from '../../../src/rules/rule-set.ts';
@@ -143,6 +144,48 @@ test('what an old process starts in an old container is denied by rules that let
   assert.deepEqual(deniedAt(59_000_000_000n, 'nmap'), []);
   assert.deepEqual(deniedAt(undefined, 'nmap'), [], 'nobody knows how old its parent is');
   assert.deepEqual(deniedAt(61_000_000_000n, 'node'), []);
+});
+
+test('a young parent denies nothing the less where it is not the first process, nor does a container that tells no start', () => {
+  const seconds = (count: number): bigint => BigInt(count) * 1_000_000_000n;
+  const above = { path: Buffer.from('/app/server'), name: Buffer.from('server'), loads: false };
+  const deniedIn = (
+    container: Container,
+    ageNs: bigint,
+    ages: readonly number[],
+    parentVpid: bigint | undefined,
+  ): readonly string[] => {
+    const { denied, bytes } = verdictTable(ruleSet, container, new Set(['Attack tool run']), {
+      ageNs,
+    });
+    assert.ok(bytes);
+    const program = {
+      path: Buffer.from('/usr/bin/nmap'),
+      layer: 'lower',
+      name: Buffer.from('nmap'),
+      age: 0n,
+      parentAge: seconds(1),
+      insideAge: seconds(1),
+      fromOutside: false,
+      vpid: 30n,
+      parentVpid,
+      ancestors: ages.map((age) => ({ ...above, age: seconds(age) })),
+    } as const;
+    const run = { event: 'execve', directory: false, layer: 'none', path: undefined } as const;
+    const { failing } = verdictOf(bytes, { ...run, program, thread: Buffer.from('nmap') });
+    return denied.filter((_, rule) => ((failing >>> rule) & 1) === 0);
+  };
+  const docker = { ...CONTAINER, startedAtMs: 0 };
+  assert.deepEqual(deniedIn(docker, seconds(71), [1], 5n), ['Attack tool run']);
+  assert.deepEqual(deniedIn(docker, seconds(71), [1], 1n), [], 'it is the first process');
+  assert.deepEqual(deniedIn(docker, seconds(71), [1], undefined), [], 'it may be');
+  assert.deepEqual(deniedIn(docker, 0n, [1, 61], 5n), [], 'the engine tells the start');
+  for (const runtime of ['garden', 'cgroup'] as const) {
+    const container = { ...CONTAINER, runtime, startedAtMs: undefined };
+    assert.deepEqual(deniedIn(container, 0n, [1, 61], 5n), ['Attack tool run'], runtime);
+    assert.deepEqual(deniedIn(container, 0n, [1, 59], 5n), [], runtime);
+    assert.deepEqual(deniedIn(container, 0n, [1], 5n), [], `${runtime}: it may be young`);
+  }
 });
 
 test('where more rules are to deny than fit, the most severe ones do', () => {
