@@ -6,6 +6,7 @@ import {
   factsOfType,
   type ContainerFacts,
 } from '../plan/verdicts/container-tests.ts';
+import { isAgeOfProcesses } from '../plan/verdicts/number-tests.ts';
 import type { Checked, Test } from '../rules/compile/checked.ts';
 import type { LoadedRule } from '../rules/rule-set.ts';
 import type { Group } from './verdict-group.ts';
@@ -67,11 +68,15 @@ export class KnownFacts {
     return facts;
   }
 
-  /** Number of containers of these in which a rule that denies asks for an age that is not reached yet, or not known. */
+  /**
+   * Number of containers of these in which a rule that denies asks for an age that is not reached yet, or not known. Not of those
+   * whose age is that of their processes, which the kernel knows at each call.
+   */
   tooYoung(groups: Iterable<Pick<Group, 'facts' | 'denied' | 'entries'>>): number {
     let containers = 0;
     for (const { facts, denied, entries } of groups)
       if (
+        !isAgeOfProcesses(facts.type) &&
         denied.some(({ condition }) =>
           this.#ageTestsOf(condition).some(({ key }) => !facts.results.has(key)),
         )

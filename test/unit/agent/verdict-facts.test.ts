@@ -163,6 +163,18 @@ test('a container that becomes old enough for a rule that denies is judged all t
   assert.equal(verdicts.status().denying.tooYoung, 0);
 });
 
+test('where nobody tells when a container started, its processes are judged by their own ages', async () => {
+  const { verdicts, entry } = world({ denied: new Map([[1, ['r0', 'r1']]]) });
+  const container = { ...ofApp('shop'), fullId: '1', runtime: 'garden' as const };
+  const all = [entry(1, { resolution: { state: 'included', container } })];
+  verdicts.follow(all);
+  await verdicts.enter(agedRules());
+  verdicts.follow(all);
+  await until('the kernel denies', () => verdicts.status().denying.rules.length > 0);
+  assert.deepEqual([...verdicts.status().denying.rules].sort(), ['r0', 'r1']);
+  assert.equal(verdicts.status().denying.tooYoung, 0);
+});
+
 test('a container that is older twice before its own table is made is judged all the while', async () => {
   const clock = { ms: NOW_MS };
   const { done, verdicts, entry, tableOf } = world({
