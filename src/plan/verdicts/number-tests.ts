@@ -23,7 +23,7 @@ export const isAgeOfProcesses = (type: string | undefined): boolean => WITHOUT_S
 export const isInsideAge = (test: { readonly machine: string }): boolean =>
   isNumberTest(test) && NUMBERS[test.number] === 'container.duration';
 
-/** Whether the kernel decides of a comparison only what the number is not below the bound for. */
+/** Whether the kernel decides a comparison only where the number is not below the bound. */
 export const isOneWayNumber = (test: { readonly machine: string }): boolean =>
   isNumberTest(test) && ONE_WAY.includes(NUMBERS[test.number]);
 const ONE_WAY: readonly (Field | undefined)[] = ['container.duration', 'proc.vpid', 'proc.pvpid'];

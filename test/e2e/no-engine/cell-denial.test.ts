@@ -20,6 +20,7 @@ const RULES = `
      or (proc.is_from_outside = true and proc.vpid = 1 and proc.duration < ${START_MS}000000))
   override: { condition: replace }
 `;
+
 let garden: RuncGarden;
 let agent: E2eAgent;
 before(async () => {
@@ -40,7 +41,7 @@ after(async () => {
   await garden[Symbol.asyncDispose]();
 });
 
-/** The app starts a shell for each tool, and says how that has ended. */
+/** The app starts a shell that runs the tool, and says how the tool has ended. */
 const APP = `cp /bin/busybox /home/nmap
 until [ -e /home/go ]; do sleep 0.1; done
 sh -c '/home/nmap; echo $?' >/home/code

@@ -165,7 +165,8 @@ test('a container that becomes old enough for a rule that denies is judged all t
 
 test('where nobody tells when a container started, its processes are judged by their own ages', async () => {
   const { verdicts, entry } = world({ denied: new Map([[1, ['r0', 'r1']]]) });
-  const container = { ...ofApp('shop'), fullId: '1', runtime: 'garden' as const };
+  const runtime = 'garden' as const;
+  const container = { ...ofApp('shop'), fullId: '1', runtime, startedAtMs: undefined };
   const all = [entry(1, { resolution: { state: 'included', container } })];
   verdicts.follow(all);
   await verdicts.enter(agedRules());
