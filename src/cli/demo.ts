@@ -269,9 +269,9 @@ class Demo {
     const log = openSync(this.#logFile, 'a');
     writeFileSync(
       join(this.#folder, 'start'),
-      'echo 0 > "$1/cgroup.procs" && exec "$2" server.js\n',
+      'echo 0 > "$1/cgroup.procs" && exec "$2" server.cjs\n',
     );
-    writeFileSync(join(this.#folder, 'server.js'), APP);
+    writeFileSync(join(this.#folder, 'server.cjs'), APP);
     // As a container's first process: in namespaces of its own before it is in the cgroup.
     const apart = ['--pid', '--mount', '--fork', '--kill-child', '/bin/sh', 'start'];
     const app = spawn('unshare', [...apart, directories[1] ?? '', process.execPath], {

@@ -357,14 +357,20 @@ export class Bypass {
     });
   }
 
+  async #makeOnce(attempt: Attempt, place: Place) {
+    try {
+      return await this.#make(attempt, place);
+    } finally {
+      for (const end of this.#ends.splice(0)) await end();
+      await attempt.restore?.();
+    }
+  }
+
   /** Makes the tries in all places, and asserts that they end as they are said to. */
   async assertOutcome(attempt: Attempt, outcome: Outcome): Promise<void> {
     const prevented = outcome === 'refused' || outcome === 'ended';
     for (const place of PLACES) {
-      const { ends, won, events } = await this.#make(attempt, place).finally(async () => {
-        for (const end of this.#ends.splice(0)) await end();
-        await attempt.restore?.();
-      });
+      const { ends, won, events } = await this.#makeOnce(attempt, place);
       const elsewhere = attempt.elsewhere ?? 'made';
       const expected = place === 'denied' && prevented ? outcome : elsewhere;
       if (attempt.race === undefined) {

@@ -110,7 +110,8 @@ test('a container that is removed is told what it lost until then, once', () => 
     w.told.map(([root, { ownShare }]) => [root, ownShare]),
     [[1, 5]],
   );
-  assert.equal((w.warnings[0]?.[0] as { ofUnknownContainers: number }).ofUnknownContainers, 0);
+  const [warning] = w.warnings[0]!;
+  assert.equal((warning as { ofUnknownContainers: number }).ofUnknownContainers, 0);
 });
 
 test('what is lost before a container has a name is told when it has, from the first loss on', () => {
