@@ -21,6 +21,8 @@ import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../metrics/logger.ts';
 import { ReleaseStack } from '../shared/release-stack.ts';
 import { UserError } from '../shared/user-error.ts';
+import { checkBtf, checkKernel, checkNamespace, checkPrivileges } from './doctor/host.ts';
+import { checkLoader } from './doctor/probe.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -77,6 +79,7 @@ export async function runDemo(args: { readonly version: string }, io: Io): Promi
       'The demo loads a probe into the kernel: run it as root (sudo varvel demo).',
     );
   }
+  await refuseWhereNothingIsWatched();
   const release = new ReleaseStack();
   const interrupted = new Promise<'interrupted'>((resolve) => {
     const stop = (): void => resolve('interrupted');
@@ -92,6 +95,15 @@ export async function runDemo(args: { readonly version: string }, io: Io): Promi
     return outcome === 'interrupted' || !outcome ? 1 : 0;
   } finally {
     await release.release();
+  }
+}
+
+/** Throws UserError with what `varvel doctor` says first of a host on which no agent can work. */
+async function refuseWhereNothingIsWatched(): Promise<void> {
+  const checks = [checkKernel, checkBtf, checkPrivileges, checkNamespace, checkLoader];
+  for (const check of checks) {
+    const { state, says, advice } = await check();
+    if (state === 'fail') throw new UserError(`${says} ${advice ?? ''}`.trim());
   }
 }
 

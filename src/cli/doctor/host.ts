@@ -14,6 +14,10 @@ import { fail, note, ok, readText, warn, type Verdict } from './finding.ts';
 /** include/uapi/linux/nsfs.h: the initial pid namespace always has this inode number. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
 
+/** What `docker run` has to be told for a container that watches its host. */
+const CONTAINER_OPTIONS =
+  '--privileged --pid=host --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup';
+
 /** The numbers of lines take most of a MiB, and a spool begins with some. */
 const STATE_BYTES = 4 * 1024 * 1024;
 
@@ -42,14 +46,23 @@ export function checkBtf(path = '/sys/kernel/btf/vmlinux'): Verdict {
   }
 }
 
-/** `status` is the content of /proc/self/status. */
-export function checkPrivileges(status = statusText()): Verdict {
+/** `status` is the content of /proc/self/status; `link` what /proc/self/ns/pid points to. */
+export function checkPrivileges(
+  status = statusText(),
+  link = readLink('/proc/self/ns/pid'),
+): Verdict {
   const has = (name: Parameters<typeof hasCapability>[0]): boolean => hasCapability(name, status);
   if (!has('CAP_SYS_ADMIN') && !(has('CAP_BPF') && has('CAP_PERFMON'))) {
-    return fail(
-      'Not allowed to load a probe: neither CAP_SYS_ADMIN nor CAP_BPF with CAP_PERFMON.',
-      'Run varvel as root (sudo); in a container, start it with --privileged.',
-    );
+    const lacks = 'neither CAP_SYS_ADMIN nor CAP_BPF with CAP_PERFMON';
+    return link === INITIAL_PID_NAMESPACE
+      ? fail(
+          `Not allowed to load a probe: ${lacks}.`,
+          'Run varvel as root (sudo); in a container, start it with --privileged.',
+        )
+      : fail(
+          `This is a container without the right to load BPF programs: ${lacks}.`,
+          `Run it like this: docker run ${CONTAINER_OPTIONS} …; or on the host itself, as root.`,
+        );
   }
   if (!has('CAP_SYS_PTRACE')) {
     return warn(

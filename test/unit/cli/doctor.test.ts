@@ -30,6 +30,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import type { AgentConfig } from '../../../src/config/config.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
+import { lacks } from '../../support/needs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-doctor-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -59,6 +60,9 @@ test('privileges by capability', () => {
   assert.equal(checkPrivileges(of(19, 39)).state, 'fail');
   assert.equal(checkPrivileges(of()).state, 'fail');
   assert.equal(checkPrivileges('').state, 'fail');
+  const inside = checkPrivileges(of(19), 'pid:[4026532201]');
+  assert.match(inside.says, /^This is a container without the right to load BPF programs: /);
+  assert.match(inside.advice ?? '', /^Run it like this: docker run --privileged --pid=host /);
 });
 
 test('namespaces, lockdown, tracefs', () => {
@@ -119,7 +123,7 @@ test('rules: shipped ones load, broken ones say where', () => {
 test('memory and folders', () => {
   assert.equal(checkMemory(configOf(), 'MemAvailable:  8000000 kB\n').state, 'ok');
   assert.equal(checkMemory(configOf(), 'MemAvailable:  100000 kB\n').state, 'warn');
-  const inside = [`run_dir=${folder}/a/b`];
+  const inside = [`run_dir=${folder}/a/b`, `state_dir=${folder}/state`];
   assert.equal(checkFolders(configOf(...inside)).state, 'ok');
   writeFileSync(join(folder, 'file'), '');
   const { state, says } = checkFolders(configOf(...inside, `streams.file.path=${folder}/file/log`));
@@ -127,7 +131,8 @@ test('memory and folders', () => {
   assert.match(says, /is not a folder/);
 });
 
-test('a state folder on a full or a read-only disk is a warning: the agent starts', async () => {
+test('a state folder on a full or a read-only disk is a warning: the agent starts', async (t) => {
+  if (lacks(t, 'mount')) return;
   using disk = new SmallDisk(8192);
   const config = configOf(`run_dir=${folder}/a`, `state_dir=${disk.path}/state`);
   assert.equal(checkFolders(config).state, 'ok');
