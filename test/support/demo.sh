@@ -6,5 +6,5 @@ if [ "${1:-}" = "--docker" ]; then
   bash test/support/setup.sh demo --docker
   exec node --import tsx test/support/demo-docker.ts
 fi
-bash test/support/setup.sh demo
+bash test/support/setup.sh demo --partial
 exec node dist/main.js demo

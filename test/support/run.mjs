@@ -1,10 +1,11 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
-// A layer is a folder below test; `!FOLDER` leaves one of its folders out.
+// A layer is a folder below test; `!FOLDER` leaves one of its folders out. VARVEL_TESTS=quick leaves out the files of long-tests.mjs.
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { isLong } from './long-tests.mjs';
 import { Turns } from './turns.mjs';
 
 const split = process.argv.indexOf('--');
@@ -15,7 +16,7 @@ const leftOut = named
   .map((name) => join('test', name.slice(1), '/'));
 const flags = split < 0 ? [] : process.argv.slice(split + 1);
 
-const files = layers
+const all = layers
   .flatMap((layer) =>
     readdirSync(join('test', layer), { recursive: true })
       // The guests' cache has packages, and these have tests of their own.
@@ -24,6 +25,7 @@ const files = layers
   )
   .filter((name) => !leftOut.some((folder) => name.startsWith(folder)))
   .sort();
+const files = process.env.VARVEL_TESTS === 'quick' ? all.filter((file) => !isLong(file)) : all;
 if (files.length === 0) {
   console.error(`no test files in: ${layers.join(' ')}`);
   process.exit(1);
@@ -38,6 +40,8 @@ const guests = layers.every((layer) => layer.split('/')[0] === 'vm');
 const concurrency = guests ? availableParallelism() : serial ? 1 : availableParallelism() + 1;
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const failed = join(folder, 'failed');
+const counted = join(folder, 'counted');
+const reporter = (name) => pathToFileURL(join(import.meta.dirname, name)).href;
 const turns = serial ? undefined : await Turns.make(files, folder, concurrency);
 const { status } = spawnSync(
   process.execPath,
@@ -47,8 +51,10 @@ const { status } = spawnSync(
     `--test-concurrency=${concurrency}`,
     `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
     '--test-reporter-destination=stdout',
-    `--test-reporter=${pathToFileURL(join(import.meta.dirname, 'failures.mjs')).href}`,
+    `--test-reporter=${reporter('failures.mjs')}`,
     `--test-reporter-destination=${failed}`,
+    `--test-reporter=${reporter('counts.mjs')}`,
+    `--test-reporter-destination=${counted}`,
     ...flags,
     ...(turns?.workers ?? files),
   ],
@@ -61,6 +67,11 @@ if (failures !== '') {
   // `npm test` says it once more at its end.
   if (process.env.FAILED_TESTS_FILE !== undefined)
     appendFileSync(process.env.FAILED_TESTS_FILE, failures);
+}
+if (process.env.COUNTED_TESTS_FILE !== undefined) {
+  const numbers = JSON.parse(readFileSync(counted, 'utf8') || '{"passed":0,"skipped":{}}');
+  const what = { layers: named.join(' '), ...numbers, filesLeftOut: all.length - files.length };
+  appendFileSync(process.env.COUNTED_TESTS_FILE, `${JSON.stringify(what)}\n`);
 }
 rmSync(folder, { recursive: true });
 process.exit(failures === '' ? (status ?? 1) : 1);

@@ -6,6 +6,8 @@
 #   setup.sh browser          for all tests, and those that look at pages in Chromium (400 MB; skipped without it)
 #   setup.sh demo             for the demo in a cgroup: as for building
 #   setup.sh demo --docker    for the demo in a container
+# Without root or Debian's packages it does what needs neither, names the packages, and fails at its end. With --partial as the last
+# word it does not fail: `npm test` and the demo say themselves what they cannot do then.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -20,6 +22,17 @@ fail() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
+partial=no
+if [ "${!#}" = --partial ] && [ $# -gt 0 ]; then
+  partial=yes
+  set -- "${@:1:$#-1}"
+fi
+incomplete=
+# Says what cannot be done here; the rest goes on.
+leave_out() {
+  echo "setup: $*" >&2
+  incomplete=yes
+}
 docker=no
 guests=no
 browser=no
@@ -39,7 +52,6 @@ esac
 check_host() {
   [ "$(uname -s)" = Linux ] || fail "This is $(uname -s). varvel watches Linux hosts; use one, or a virtual machine."
   [ "$(uname -m)" = x86_64 ] || fail "This is $(uname -m). varvel is built and tested on x86-64 only."
-  [ "$(id -u)" = 0 ] || fail "Run it as root: sudo npm run ${npm_lifecycle_event:-setup}"
   has node || fail "Node is missing. Install Node $NODE_MIN or newer, with npm."
   node -e '
     const [want, have] = [process.argv[1], process.versions.node].map((v) => v.split(".").map(Number));
@@ -141,19 +153,37 @@ install_packages() {
   [ -n "$packages" ] || return 0
   # shellcheck disable=SC2086
   set -- $packages
-  has apt-get || fail "This is not Debian (no apt-get). Install what these Debian packages have, then run it again: $*"
+  if ! has apt-get; then
+    leave_out "This is not Debian (no apt-get), so these are left out. Install what these Debian packages have: $*"
+    return 0
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    leave_out "You are not root, so these Debian packages are left out. As root: apt-get install $*"
+    return 0
+  fi
   if [[ " $* " == *" busybox-static "* ]] && dpkg-query -W -f '${Status}' busybox 2>/dev/null | grep -q ' installed$'; then
     fail "The package busybox would be replaced by busybox-static, which the tests need. If that is fine: apt-get install busybox-static"
   fi
   export DEBIAN_FRONTEND=noninteractive
   local apt=(apt-get -q -y -o DPkg::Lock::Timeout=120)
   say "installing $*"
-  quietly 'apt-get update' "${apt[@]}" update
+  local log
+  log=$(mktemp)
+  if ! "${apt[@]}" update >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    rm -f "$log"
+    leave_out "apt-get has no network or no sources (above), so these Debian packages are left out: $*"
+    return 0
+  fi
   forbid_daemons
-  quietly "Installing $*" "${apt[@]}" install --no-install-recommends --no-remove "$@"
+  if ! "${apt[@]}" install --no-install-recommends --no-remove "$@" >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    leave_out "apt-get could not install these Debian packages (above), so they are left out: $*"
+  fi
+  rm -f "$log"
   [ "$(trap -p EXIT)" = '' ] || allow_daemons
   packages=$(missing_packages)
-  [ -z "$packages" ] || fail "Still missing after the installation: $(echo $packages)"
+  [ -z "$packages" ] || leave_out "Still missing after the installation: $(echo $packages)"
 }
 
 install_modules() {
@@ -179,7 +209,17 @@ build_if_changed() {
 check_host
 install_packages
 install_modules
-build_if_changed native/build/.built 'the probe and its loader' build:native \
-  native/addon native/probe native/schema native/binding.gyp native/build.sh native/package.json
+if ! { has clang-19 || has clang; } || [ ! -e /usr/include/bpf/libbpf.h ]; then
+  [ -e native/build/.built ] || leave_out 'The probe is not built: that needs the packages above. Nothing here can watch containers.'
+else
+  build_if_changed native/build/.built 'the probe and its loader' build:native \
+    native/addon native/probe native/schema native/binding.gyp native/build.sh native/package.json
+fi
 build_if_changed dist/.built 'the agent' build src manifests/build.mjs package-lock.json package.json
-say 'ready'
+if [ -z "$incomplete" ]; then
+  say 'ready'
+elif [ "$partial" = yes ]; then
+  say 'ready for what needs none of that'
+else
+  fail 'What needs none of that is ready; the rest is named above.'
+fi

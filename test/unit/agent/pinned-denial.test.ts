@@ -18,6 +18,7 @@ import { DeniedRecords, type DeniedRecord } from '../../../src/agent/denied-reco
 import { PinnedDenial, pinnedDirectories } from '../../../src/agent/pinned-denial.ts';
 import type { Logger } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
+import { lacks } from '../../support/needs.ts';
 
 const STATE_DIR = mkdtempSync(join(tmpdir(), 'varvel-pins-state-'));
 after(() => rmSync(STATE_DIR, { recursive: true, force: true }));
@@ -71,6 +72,7 @@ const tick = (denial: PinnedDenial): void =>
   );
 
 test('once something is denied it is named each second, and what is denied goes on after the end', (t) => {
+  if (lacks(t, 'root')) return;
   const { denial, calls, warned, state, stopped, end, root } = world(t);
   denial.onTick(
     () => false,
@@ -95,6 +97,7 @@ test('once something is denied it is named each second, and what is denied goes 
 });
 
 test('to keep it: what is denied goes on without an end', (t) => {
+  if (lacks(t, 'root')) return;
   const { denial, calls, warned, stopped, end } = world(t, { keepMs: 'keep' });
   tick(denial);
   // 0 is no limit to the kernel.
@@ -115,6 +118,7 @@ test('by default nothing is named, and all ends with the agent', (t) => {
 });
 
 test('what a former agent has left goes once this one denies, after a minute, or when responses are lifted', (t) => {
+  if (lacks(t, 'root')) return;
   const { root } = world(t);
   const former = (): string => {
     const { denial, state } = world(t, { root });
@@ -166,6 +170,7 @@ test('what a former agent has left goes once this one denies, after a minute, or
 });
 
 test('what is not root’s alone is not touched: links, and directories that others may write', (t) => {
+  if (lacks(t, 'root')) return;
   const { root, denial, state } = world(t);
   tick(denial);
   const [, owner = ''] = /([0-9a-f]{16})-[^/]*$/.exec(state.pinned) ?? [];
@@ -210,6 +215,7 @@ test('a file system that cannot be read ends no agent', (t) => {
 });
 
 test('what cannot be named ends with the agent; that is said once, and tried again a minute later', (t) => {
+  if (lacks(t, 'root')) return;
   const { denial, calls, warned, state, clock, stopped, end } = world(t);
   state.refuses = true;
   tick(denial);
@@ -225,6 +231,7 @@ test('what cannot be named ends with the agent; that is said once, and tried aga
 });
 
 test('where its record cannot be kept it is named all the same, and that is said once', (t) => {
+  if (lacks(t, 'root')) return;
   rmSync(join(STATE_DIR, 'denied'), { recursive: true, force: true });
   writeFileSync(join(STATE_DIR, 'denied'), '');
   t.after(() => rmSync(join(STATE_DIR, 'denied'), { recursive: true }));

@@ -18,6 +18,7 @@ import type { Detection } from '../../../src/rules/detection.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { containerOf } from '../streams/delivery-fixture.ts';
+import { lacks } from '../../support/needs.ts';
 
 let home: string;
 beforeEach(() => (home = mkdtempSync(join(tmpdir(), 'varvel-alive-'))));
@@ -216,7 +217,8 @@ test('a file that is damaged, a link or a folder says nothing, and is said to be
   assert.match(readFileSync('/etc/passwd', 'utf8'), /^root:/);
 });
 
-test('on a full disk it is not kept, and what is there already is written in place', () => {
+test('on a full disk it is not kept, and what is there already is written in place', (t) => {
+  if (lacks(t, 'mount')) return;
   using disk = new SmallDisk(64);
   const options = (troubles: unknown[]) => ({
     bootId: 'this boot',

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 
 const root = join(import.meta.dirname, '../../..');
@@ -21,21 +21,18 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 mkdirSync(join(folder, 'test/support'), { recursive: true });
 cpSync(join(root, 'test/support/setup.sh'), join(folder, 'test/support/setup.sh'));
 chmodSync(folder, 0o755);
-const isRoot = process.getuid?.() === 0;
 
 function setup(
   args: string[],
-  options: { path?: string; uid?: number; event?: string } = {},
+  options: { path?: string } = {},
 ): { status: number | null; stderr: string } {
   const { status, stderr } = spawnSync(
     '/bin/bash',
     [join(folder, 'test/support/setup.sh'), ...args],
     {
       encoding: 'utf8',
-      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
       env: {
         PATH: options.path ?? process.env['PATH'] ?? '',
-        ...(options.event === undefined ? {} : { npm_lifecycle_event: options.event }),
       },
     },
   );
@@ -65,12 +62,52 @@ test('it parses', () => {
   assert.equal(spawnSync('/bin/bash', ['-n', join(root, 'test/support/setup.sh')]).status, 0);
 });
 
-test('without root it says how to run it, by the script that was called', { skip: !isRoot }, () => {
-  assert.deepEqual(setup([], { uid: 65534, event: 'demo' }), {
-    status: 1,
-    stderr: 'setup: Run it as root: sudo npm run demo\n',
+/** What a build has made already, and what looks whether it is up to date. */
+const BUILT = {
+  mktemp: '/usr/bin/mktemp',
+  tail: '/usr/bin/tail',
+  rm: '/usr/bin/rm',
+  find: 'exit 0',
+};
+function build(): void {
+  for (const stamp of ['node_modules/.package-lock.json', 'native/build/.built', 'dist/.built']) {
+    mkdirSync(dirname(join(folder, stamp)), { recursive: true });
+    writeFileSync(join(folder, stamp), '');
+  }
+}
+
+test('without root or without a network it names the packages, goes on, and fails at its end unless told --partial', (t) => {
+  build();
+  t.after(() => {
+    for (const name of ['node_modules', 'native', 'dist'])
+      rmSync(join(folder, name), { recursive: true });
   });
-  assert.match(setup([], { uid: 65534 }).stderr, /sudo npm run setup/);
+  const cases = [
+    [
+      'user',
+      { id: 'echo 1000', 'apt-get': 'exit 0' },
+      /^setup: You are not root, so .*apt-get install clang-19 /m,
+    ],
+    [
+      'offline',
+      { 'apt-get': 'echo no network >&2; exit 100' },
+      /^setup: apt-get has no network or no sources .*: clang-19 /m,
+    ],
+    ['other', {}, /^setup: This is not Debian \(no apt-get\), so .*: clang-19 /m],
+  ] as const;
+  for (const [name, programs, says] of cases) {
+    const path = pathOf(name, { ...BASE, ...BUILT, ...programs });
+    const strict = setup(['test'], { path });
+    assert.match(strict.stderr, says);
+    assert.match(
+      strict.stderr,
+      /^setup: What needs none of that is ready; the rest is named above\.$/m,
+    );
+    assert.equal(strict.status, 1, strict.stderr);
+    const partial = setup(['test', '--partial'], { path });
+    assert.match(partial.stderr, says);
+    assert.equal(partial.status, 0, partial.stderr);
+  }
 });
 
 test('another system, another machine, an old Node, no Node: a sentence each', () => {
@@ -93,11 +130,11 @@ test('another system, another machine, an old Node, no Node: a sentence each', (
 });
 
 test('without apt-get it names what is missing', () => {
-  const { status, stderr } = setup(['demo'], { path: pathOf('noapt', BASE) });
+  const { status, stderr } = setup(['demo'], { path: pathOf('noapt', { ...BASE, ...BUILT }) });
   assert.equal(status, 1);
   assert.match(
     stderr,
-    /^setup: This is not Debian \(no apt-get\)\. Install what these Debian packages have.*: .*clang-19 llvm-19 .*make python3\n$/,
+    /^setup: This is not Debian \(no apt-get\), so .*: .*clang-19 llvm-19 .*make python3\n/,
   );
   assert.doesNotMatch(stderr, /docker/);
   const all = setup(['test'], { path: join(folder, 'noapt') });
@@ -108,7 +145,7 @@ test('without apt-get it names what is missing', () => {
 
 test('who builds a bundle gets a compiler, and nothing that only tests need', () => {
   const { stderr } = setup([], { path: pathOf('nothing', BASE) });
-  const named = /then run it again: (.*)\n$/.exec(stderr)?.[1]?.split(' ') ?? [];
+  const named = /packages have: (.*)\n/.exec(stderr)?.[1]?.split(' ') ?? [];
   const needed = ['clang-19', 'llvm-19', 'libbpf-dev', 'libelf-dev', 'zlib1g-dev'];
   needed.push('g++', 'make', 'python3');
   assert.ok(named.includes('clang-19'), stderr);

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { OwnFolder, ownerIn, secretIn, TakenError } from '../../../src/host/own-folder.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
+import { lacks } from '../../support/needs.ts';
 
 let home: string;
 let path: string;
@@ -56,7 +57,8 @@ test('who runs has the folder; who has ended has not, also as a zombie that nobo
   assert.throws(() => lstatSync(join(path, 'owner')), /ENOENT/);
 });
 
-test('the claim works on a full disk, and has a secret for who can read the folder', () => {
+test('the claim works on a full disk, and has a secret for who can read the folder', (t) => {
+  if (lacks(t, 'mount')) return;
   using disk = new SmallDisk();
   const folder = OwnFolder.open(join(disk.path, 'folder'));
   disk.fill();

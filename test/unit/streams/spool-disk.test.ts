@@ -7,6 +7,7 @@ import type { SpoolOptions } from '../../../src/streams/spool/spool-types.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { drain, next, put } from './spool-fixture.ts';
+import { lacks } from '../../support/needs.ts';
 
 let folder: string;
 let open: Spool[] = [];
@@ -28,7 +29,8 @@ function killed(spool: Spool): void {
 }
 
 describe('a spool on a disk that takes nothing', () => {
-  test('a full disk: records wait in memory, in order with the others, until the disk takes them again', () => {
+  test('a full disk: records wait in memory, in order with the others, until the disk takes them again', (t) => {
+    if (lacks(t, 'mount')) return;
     using disk = new SmallDisk(64);
     folder = join(disk.path, 'syslog');
     const troubles: unknown[] = [];
@@ -63,7 +65,8 @@ describe('a spool on a disk that takes nothing', () => {
     open = [];
   });
 
-  test('memory is bounded; what has no room is refused and counted; at the end the log says what is lost', () => {
+  test('memory is bounded; what has no room is refused and counted; at the end the log says what is lost', (t) => {
+    if (lacks(t, 'mount')) return;
     using disk = new SmallDisk(64);
     disk.fill();
     folder = join(disk.path, 'syslog');
@@ -84,7 +87,8 @@ describe('a spool on a disk that takes nothing', () => {
     assert.match(said.join(), new RegExp(`^${taken} lines that waited in memory .* are lost`));
   });
 
-  test('on a full disk, the lane that fills memory gives way there to others; what is on the disk stays', () => {
+  test('on a full disk, the lane that fills memory gives way there to others; what is on the disk stays', (t) => {
+    if (lacks(t, 'mount')) return;
     using disk = new SmallDisk(64);
     folder = join(disk.path, 'syslog');
     const nowMs = 0;
@@ -122,7 +126,8 @@ describe('a spool on a disk that takes nothing', () => {
     open = [];
   });
 
-  test('memory is not made room in by dropping what is on the disk, and the longest waiting is told of either', () => {
+  test('memory is not made room in by dropping what is on the disk, and the longest waiting is told of either', (t) => {
+    if (lacks(t, 'mount')) return;
     using disk = new SmallDisk(1024);
     folder = join(disk.path, 'syslog');
     disk.fill();
@@ -156,7 +161,8 @@ describe('a spool on a disk that takes nothing', () => {
     open = [];
   });
 
-  test('a read-only disk: what is on it stays there for later, and nothing is refused', async () => {
+  test('a read-only disk: what is on it stays there for later, and nothing is refused', async (t) => {
+    if (lacks(t, 'mount')) return;
     using disk = new SmallDisk(1024);
     folder = join(disk.path, 'syslog');
     const before = openSpool();

@@ -1,0 +1,1 @@
+export function summaryOf(table: string, counted: string): string;
