@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 
@@ -18,7 +18,9 @@ export interface KubernetesObject {
 export function checkKubernetesObjects(objects: readonly KubernetesObject[]): string[][] {
   const root = join(import.meta.dirname, '../..');
   // Where its packages are found, and where no linter looks that runs beside this.
-  const folder = mkdtempSync(join(root, 'node_modules/.kubernetes-'));
+  const cache = join(root, 'node_modules/.cache');
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'kubernetes-'));
   try {
     const path = join(folder, 'objects.ts');
     const lines = objects.map(({ apiVersion, kind, patch = false, value }, at) => {

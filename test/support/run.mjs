@@ -40,8 +40,6 @@ const guests = layers.every((layer) => layer.split('/')[0] === 'vm');
 const concurrency = guests ? availableParallelism() : serial ? 1 : availableParallelism() + 1;
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const failed = join(folder, 'failed');
-const counted = join(folder, 'counted');
-const reporter = (name) => pathToFileURL(join(import.meta.dirname, name)).href;
 const turns = serial ? undefined : await Turns.make(files, folder, concurrency);
 const { status } = spawnSync(
   process.execPath,
@@ -51,17 +49,16 @@ const { status } = spawnSync(
     `--test-concurrency=${concurrency}`,
     `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
     '--test-reporter-destination=stdout',
-    `--test-reporter=${reporter('failures.mjs')}`,
+    `--test-reporter=${pathToFileURL(join(import.meta.dirname, 'failures.mjs')).href}`,
     `--test-reporter-destination=${failed}`,
-    `--test-reporter=${reporter('counts.mjs')}`,
-    `--test-reporter-destination=${counted}`,
     ...flags,
     ...(turns?.workers ?? files),
   ],
   { stdio: 'inherit' },
 );
 turns?.end(failed);
-const failures = readFileSync(failed, 'utf8');
+const told = readFileSync(failed, 'utf8');
+const failures = told.replace(/^COUNTED .*\n/m, '');
 if (failures !== '') {
   console.error(`\n== failed in ${layers.join(' and ')}\n${failures}`);
   // `npm test` says it once more at its end.
@@ -69,7 +66,7 @@ if (failures !== '') {
     appendFileSync(process.env.FAILED_TESTS_FILE, failures);
 }
 if (process.env.COUNTED_TESTS_FILE !== undefined) {
-  const numbers = JSON.parse(readFileSync(counted, 'utf8') || '{"passed":0,"skipped":{}}');
+  const numbers = JSON.parse(/^COUNTED (.*)$/m.exec(told)?.[1] ?? '{"passed":0,"skipped":{}}');
   const what = { layers: named.join(' '), ...numbers, filesLeftOut: all.length - files.length };
   appendFileSync(process.env.COUNTED_TESTS_FILE, `${JSON.stringify(what)}\n`);
 }
