@@ -5,5 +5,6 @@ export interface LayerRow {
   readonly lacks?: string | undefined;
 }
 export const LAYERS: readonly { readonly layer: string; readonly needs: readonly string[] }[];
+export function lackOf(need: 'root' | 'mount'): string | undefined;
 export function examine(): LayerRow[];
 export function tableOf(rows: readonly LayerRow[]): string[];

@@ -59,7 +59,7 @@ const TRIES = {
   },
   docker: () => needsPackages(missing('dockerd', 'docker', 'containerd', 'runc')),
   receivers: () => needsPackages(missing('rsyslogd', 'promtool', 'prometheus', 'openssl')),
-  guests: () => needsPackages(missing('qemu-system-x86_64', 'clang-19', 'xz')),
+  guests: () => needsPackages(missing('qemu-system-x86_64', 'xz')),
   browser: () => needsPackages(missing('chromium')),
   modules: () => (existsSync('node_modules/tsx') ? undefined : 'npm packages are missing (npm ci)'),
 };
@@ -80,19 +80,21 @@ export const LAYERS = [
   { layer: 'browser', part: 'the page of a report in Chromium', needs: ['root', 'browser'] },
 ];
 
+const found = new Map();
+
+/** What this machine lacks of a need, as a clause; undefined if it is there. Each is tried once. */
+export function lackOf(need) {
+  if (!found.has(need)) found.set(need, TRIES[need]());
+  return found.get(need);
+}
+
 /** What each layer lacks here: none if it runs. */
 export function examine() {
-  const found = new Map();
-  const lacks = (need) => {
-    if (!found.has(need)) found.set(need, TRIES[need]());
-    return found.get(need);
-  };
-  return LAYERS.map(({ layer, part, needs }) => ({
-    layer,
-    part,
+  return LAYERS.map(({ layer, part, needs }) => {
     // Without the first of them the next ones cannot be tried.
-    lacks: needs.map(lacks).find((what) => what !== undefined),
-  }));
+    const first = needs.find((need) => lackOf(need) !== undefined);
+    return { layer, part, lacks: first && lackOf(first) };
+  });
 }
 
 /** Lines for people. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# npm test: all set-up, then of each layer that this machine can run the part that finds most for its time.
+# npm test: all set-up, then each layer that this machine can run, without the files of long-tests.mjs.
 #   --all           every test of every layer (npm run test:all)
 #   --require all   what this machine cannot run is a failure, as with CI=true; without it that is left out, and said
 # Two lanes run side by side: most of the one is waiting, most of the other computing. A lane stops at its first layer that fails.

@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AgentState } from '../../../src/agent/state.ts';
-import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
-import type { Numbering } from '../../../src/streams/numbering/numbering.ts';
+import type { AgentState } from '../../../src/agent/state.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { lacks } from '../../support/needs.ts';
+import { forgetState, give, openState } from './numbering-fixture.ts';
 
 let home: string;
 let folder: string;
@@ -19,18 +18,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-const open = (): Promise<AgentState> => AgentState.open(folder, SILENT_LOGGER);
-const give = (numbering: Numbering, key: string): number => {
-  const line = numbering.next(key);
-  line.complete();
-  return line.seq;
-};
-
-/** As if its process had been killed: nothing is closed in order, but what it holds open is. */
-function forget(state: AgentState): void {
-  state.succession?.close();
-  rmSync(join(folder, 'owner'), { force: true });
-}
+const open = (): Promise<AgentState> => openState(folder);
+const forget = (state: AgentState): void => forgetState(state, folder);
 
 const parts = (state: AgentState): string[] => state.troubles.list().map(({ part }) => part);
 

@@ -17,9 +17,10 @@ import { AgentState } from '../../../src/agent/state.ts';
 import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
 import { UserError } from '../../../src/shared/user-error.ts';
 import { FanOut } from '../../../src/streams/fan-out.ts';
-import { SKIP, type Numbering } from '../../../src/streams/numbering/numbering.ts';
+import { SKIP } from '../../../src/streams/numbering/numbering.ts';
 import type { Delivery, LogStream } from '../../../src/streams/stream.ts';
 import { containerOf, detectionOf } from './delivery-fixture.ts';
+import { forgetState, give, openState } from './numbering-fixture.ts';
 
 let home: string;
 let folder: string;
@@ -32,18 +33,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-const open = (): Promise<AgentState> => AgentState.open(folder, SILENT_LOGGER);
-const give = (numbering: Numbering, key: string): number => {
-  const line = numbering.next(key);
-  line.complete();
-  return line.seq;
-};
-
-/** As if its process had been killed: nothing is closed in order, but what it holds open is. */
-function forget(state: AgentState): void {
-  state.succession?.close();
-  rmSync(join(folder, 'owner'), { force: true });
-}
+const open = (): Promise<AgentState> => openState(folder);
+const forget = (state: AgentState): void => forgetState(state, folder);
 
 /** Takes what it is given when it is told to. */
 class Log implements LogStream {
