@@ -10,6 +10,12 @@ import type { LoadsTest } from './variable-tests.ts';
 /** A comparison of a call, or of what makes it, that can be decided in the kernel. */
 export type FileTest = PathTest | FormTest | ProgramTest | NumberTest | LoadsTest;
 
+export const isPathTest = (test: FileTest): test is PathTest =>
+  test.machine !== 'form' &&
+  test.machine !== 'program' &&
+  test.machine !== 'number' &&
+  test.machine !== 'loads';
+
 /** A comparison that must hold, or must fail. */
 export interface Literal {
   readonly test: FileTest;

@@ -1,6 +1,7 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import { encodeText } from '../../shared/text.ts';
 import type { Steps } from '../../shared/turns.ts';
+import { Answers, matchedOf, type Matched } from './answers.ts';
 import type { Automaton } from './automaton.ts';
 import {
   ALL_KINDS,
@@ -16,7 +17,7 @@ import {
   type Kinds,
   type Variable,
 } from './call-kinds.ts';
-import type { Clause, FileTest, Literal } from './conjunctions.ts';
+import { isPathTest, type Clause, type Literal } from './conjunctions.ts';
 import { FORMS, PROGRAM_FORMS, type FormTest } from './form-tests.ts';
 import { MASK_BYTES, NAMES, ROW, TABLE, VARIABLE_BYTES } from './layout.ts';
 import { boundsOf, isInsideAge, isOfBound, isOneWayNumber } from './number-tests.ts';
@@ -47,17 +48,19 @@ export class TableWriter {
   readonly #view = new DataView(this.#bytes.buffer);
   /** Numbers of the clause sets in the table, by their bits as text. */
   readonly #masks = new Map<string, number>();
-  /** The automata and places that clauses ask for. */
-  readonly #asked = new Set<string>();
+  /** By automaton and place that clauses ask for. */
+  readonly #answers = new Map<string, Answers>();
   /** What the automata of words read, in the order of a row. */
   readonly #texts: readonly Text[];
-  #all: Uint8Array | undefined;
 
   constructor(parts: TableClauses) {
     this.#parts = parts;
     this.#clauses = allOf(parts);
-    for (const { test, judged } of this.#clauses.flatMap(({ literals }) => literals))
-      if (isPathTest(test)) this.#asked.add(`${test.machine} ${placeOf(test, judged)}`);
+    for (const [bit, { literals }] of this.#clauses.entries()) {
+      for (const { test, judged, holds } of literals)
+        if (isPathTest(test))
+          this.#answersAt(test.machine, placeOf(test, judged)).add(bit, test, holds);
+    }
     const variables = variablesOf(this.#clauses).map((name) => `${VARIABLE}${name}` as const);
     this.#texts = [...ARGV_TEXTS, ...variables];
   }
@@ -137,7 +140,11 @@ export class TableWriter {
       );
     }
     this.#bytes.set(
-      this.#ofPaths('name', 'end', () => false),
+      this.#maskOfLiterals(({ test, judged }) =>
+        isPathTest(test) && test.machine === 'name' && placeOf(test, judged) === 'end'
+          ? false
+          : undefined,
+      ),
       TABLE.noName,
     );
     this.#bytes.set(
@@ -260,26 +267,26 @@ export class TableWriter {
       const row = start + state * cells;
       const set = (place: number, value: number): void =>
         this.#view.setUint32(TABLE.next + 4 * (row + place), value, true);
-      const keys = (numbers: ReadonlySet<number>): ReadonlySet<string | undefined> =>
-        new Set([...numbers].map((number) => own[number]?.key));
+      const atEnd = matchedOf(end, own);
+      const atSlash = matchedOf(slash, own);
       if (machine !== 'argv' && machine !== 'anywhere' && machine !== 'within')
         for (const [at, place] of ANCESTOR_PLACES.entries())
-          set(ROW.ancestors + at, this.#maskNumber(machine, place, keys(end)));
+          set(ROW.ancestors + at, this.#maskNumber(machine, place, atEnd));
       if (machine === 'comm') {
         for (const place of ['process', 'thread'] as const)
-          set(ROW[place], this.#maskNumber(machine, place, keys(end)));
+          set(ROW[place], this.#maskNumber(machine, place, atEnd));
       } else if (machine === 'argv') {
         for (const [at, text] of this.#texts.entries())
-          set(ROW.texts + at, this.#maskNumber(machine, text, keys(end)));
+          set(ROW.texts + at, this.#maskNumber(machine, text, atEnd));
       } else if (machine === 'anywhere' || machine === 'within') {
         set(
           ROW.end,
           [...end].reduce((bits, test) => bits | (1 << test), 0),
         );
       } else {
-        set(ROW.end, this.#maskNumber(machine, 'end', keys(end)));
-        set(ROW.slash, this.#maskNumber(machine, 'slash', keys(slash)));
-        set(ROW.program, this.#maskNumber(machine, 'program', keys(end)));
+        set(ROW.end, this.#maskNumber(machine, 'end', atEnd));
+        set(ROW.slash, this.#maskNumber(machine, 'slash', atSlash));
+        set(ROW.program, this.#maskNumber(machine, 'program', atEnd));
       }
       for (let one = 0; one < classCount; one++)
         set(ROW.classes + one, start + (next[state * classCount + one] ?? 0) * cells);
@@ -290,34 +297,34 @@ export class TableWriter {
   /** For each combination of texts found. */
   *#setSeen(own: readonly PathTest[]): Steps<void> {
     for (let seen = 0; seen < 1 << VERDICT_SEEN; seen++) {
-      const found = new Set(own.flatMap(({ key }, bit) => ((seen >> bit) & 1 ? [key] : [])));
+      const found = matchedOf(new Set([...own.keys()].filter((bit) => (seen >> bit) & 1)), own);
       for (const [place, sets] of SEEN_PLACES)
         this.#view.setUint16(sets + 2 * seen, this.#maskNumber('anywhere', place, found), true);
       yield;
     }
   }
 
-  /** The number of the set of clauses that can hold if exactly these tests of the automaton match. */
-  #maskNumber(machine: Machine, place: Place, matched: ReadonlySet<string | undefined>): number {
-    const mask = this.#asked.has(`${machine} ${place}`)
-      ? this.#ofPaths(machine, place, ({ key, negated }) => matched.has(key) !== negated)
-      : (this.#all ??= this.#maskOf(() => true));
+  #answersAt(machine: Machine, place: Place): Answers {
+    const key = `${machine} ${place}`;
+    const answers = this.#answers.get(key) ?? new Answers(this.#maskOf(() => true));
+    this.#answers.set(key, answers);
+    return answers;
+  }
+
+  /** The number of the set of clauses that can hold if exactly the tests with these keys match. */
+  #maskNumber(machine: Machine, place: Place, matched: Matched): number {
+    const answers = this.#answersAt(machine, place);
+    const known = answers.numbers.get(matched.id);
+    if (known !== undefined) return known;
+    const mask = answers.maskOf(matched.keys);
     const key = mask.join();
     const number = this.#masks.get(key) ?? this.#masks.size;
     if (!this.#masks.has(key)) {
       this.#masks.set(key, number);
       if (number < VERDICT_MASKS) this.#bytes.set(mask, TABLE.masks + number * MASK_BYTES);
     }
+    answers.numbers.set(matched.id, number);
     return number;
-  }
-
-  /** The clauses whose literals of this automaton and place agree with `isHeld`. */
-  #ofPaths(machine: Machine, place: Place, isHeld: (test: PathTest) => boolean): Uint8Array {
-    return this.#maskOfLiterals(({ test, judged }) =>
-      isPathTest(test) && test.machine === machine && placeOf(test, judged) === place
-        ? isHeld(test)
-        : undefined,
-    );
   }
 
   /** The clauses whose literals have the results that `isHeld` says; undefined: it may be either. */
@@ -383,12 +390,6 @@ function placeOf({ point }: PathTest, judged: Judged): Place {
   // Only where there is none it counts whether the others are the container's.
   return isAncestor(judged) ? (judged.replace('inner ', '') as Place) : point;
 }
-
-export const isPathTest = (test: FileTest): test is PathTest =>
-  test.machine !== 'form' &&
-  test.machine !== 'program' &&
-  test.machine !== 'number' &&
-  test.machine !== 'loads';
 
 /** The variables of the environment that the clauses ask for, in order of appearance. */
 export function variablesOf(clauses: readonly Clause[]): readonly string[] {

@@ -1,18 +1,11 @@
 import { LIMITS } from '../../events/table.gen.ts';
 import type { Steps } from '../../shared/turns.ts';
 import { automatonOf, type Automaton } from './automaton.ts';
-import { withoutCovered, type Clause } from './conjunctions.ts';
+import { isPathTest, withoutCovered, type Clause } from './conjunctions.ts';
 import { anything } from './patterns.ts';
 import { MACHINES, type Machine, type PathTest } from './path-tests.ts';
 import type { CertainRule, RuleClauses } from './rule-clauses.ts';
-import {
-  allOf,
-  isPathTest,
-  rowOf,
-  TableWriter,
-  variablesOf,
-  type TableClauses,
-} from './table-writer.ts';
+import { allOf, rowOf, TableWriter, variablesOf, type TableClauses } from './table-writer.ts';
 
 const { VERDICT_NEXT, VERDICT_SEEN, VERDICT_SEEN_STATES, VERDICT_STATES } = LIMITS;
 const { VERDICT_WITHIN, VERDICT_WITHIN_STATES } = LIMITS;
