@@ -31,7 +31,7 @@ const NAMES_COME_LATE = ['hold_time: 60s'];
 let engine: TestDockerd;
 
 before(async () => {
-  engine = await startDockerd();
+  engine = await startDockerd({ own: true });
   await engine.importBusybox();
 });
 after(() => engine[Symbol.asyncDispose]());

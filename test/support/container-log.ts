@@ -21,7 +21,7 @@ let image: string;
 let lastSeq = 0;
 
 before(async () => {
-  engine = await startDockerd();
+  engine = await startDockerd({ own: true });
   image = await engine.importBusybox();
 });
 

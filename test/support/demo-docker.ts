@@ -28,7 +28,7 @@ const APP = [
 ].join('\n');
 
 say('1. A Docker engine of the demo’s own starts (private socket and folders).');
-await using dockerd = await startDockerd();
+await using dockerd = await startDockerd({ own: true });
 const image = await dockerd.importBusybox();
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-demo-'));

@@ -23,7 +23,7 @@ export let engine: TestDockerd;
 export let image: string;
 
 before(async () => {
-  engine = await startDockerd();
+  engine = await startDockerd({ own: true });
   image = await engine.importBusybox();
 });
 after(async () => {

@@ -17,6 +17,7 @@ import Docker from 'dockerode';
 import { writeBusyboxTree } from './busybox-tree.ts';
 import { cgroupMounts, removeCgroupTree, removeEmpty } from './cgroup-trees.ts';
 import { processesNaming } from './processes.ts';
+import { takeSharedEngine } from './shared-engine.ts';
 
 const DOCKERD = '/usr/sbin/dockerd';
 /** Short, because a unix socket's path below it may have at most 107 bytes. */
@@ -31,6 +32,8 @@ export interface DockerdOptions {
   readonly cgroupDriver?: 'cgroupfs';
   /** More arguments for dockerd. */
   readonly extraArgs?: readonly string[];
+  /** For a test that stops it, or has it beside another: not the one that all tests of this run share. */
+  readonly own?: boolean;
 }
 
 /** A real dockerd of the test's own. Dispose it: nothing of it is left behind then. */
@@ -41,6 +44,8 @@ export interface TestDockerd {
   readonly execRoot: string;
   /** `overlay2`, or `vfs` where overlay cannot be mounted (then files have no upper layer). */
   readonly storageDriver: 'overlay2' | 'vfs';
+  /** What it and its containerd log. */
+  readonly logPath: string;
   readonly docker: Docker;
   /** Imports a busybox-static tree as an image and returns its name, once per name and daemon. */
   importBusybox(name?: string): Promise<string>;
@@ -56,11 +61,14 @@ export interface TestDockerd {
 }
 
 /**
- * Starts dockerd on a private socket, data root and exec root, without touching the network: containers get
- * loopback only (give one that starts twice `NetworkMode: 'none'`: there is no bridge to join again). Needs root and the Debian packages docker.io and busybox-static. Throws an Error with the
- * end of dockerd's log when the engine does not come up in 30 s.
+ * The engine that all tests of this run share, if run.mjs has started one. Else starts dockerd on a private socket, data root and
+ * exec root, without touching the network: containers get loopback only (give one that starts twice `NetworkMode: 'none'`: there is
+ * no bridge to join again). Needs root and the Debian packages docker.io and busybox-static. Throws an Error with the end of
+ * dockerd's log when the engine does not come up in 30 s.
  */
 export async function startDockerd(options: DockerdOptions = {}): Promise<TestDockerd> {
+  const shared = Object.keys(options).length === 0 ? takeSharedEngine() : undefined;
+  if (shared !== undefined) return shared;
   if (!existsSync(DOCKERD)) throw new Error(`${DOCKERD} is missing: apt-get install docker.io`);
   const home = mkdtempSync(HOME_PREFIX);
   let lastError: unknown;
@@ -88,6 +96,7 @@ class PrivateDockerd implements TestDockerd {
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly storageDriver: 'overlay2' | 'vfs';
+  readonly logPath: string;
   readonly docker: Docker;
   readonly #home: string;
   readonly #options: DockerdOptions;
@@ -101,12 +110,13 @@ class PrivateDockerd implements TestDockerd {
     this.socketPath = join(home, 'docker.sock');
     this.dataRoot = join(home, 'data');
     this.execRoot = join(home, 'exec');
+    this.logPath = join(home, 'log');
     this.docker = new Docker({ socketPath: this.socketPath });
   }
 
   async startDaemon(): Promise<void> {
     if (this.#process !== undefined) return;
-    const log = openSync(this.#logPath, 'a');
+    const log = openSync(this.logPath, 'a');
     const argv = [
       DOCKERD,
       `--host=unix://${this.socketPath}`,
@@ -181,7 +191,7 @@ class PrivateDockerd implements TestDockerd {
   }
 
   log(): string {
-    return existsSync(this.#logPath) ? readFileSync(this.#logPath, 'utf8') : '';
+    return existsSync(this.logPath) ? readFileSync(this.logPath, 'utf8') : '';
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -218,10 +228,6 @@ class PrivateDockerd implements TestDockerd {
     } catch {
       // an engine that does not answer is stopped all the same
     }
-  }
-
-  get #logPath(): string {
-    return join(this.#home, 'log');
   }
 
   #emptyConfig(): string {

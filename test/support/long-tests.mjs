@@ -25,7 +25,7 @@ export const LONG_FILES = [
   'test/integration/manifests-bosh.test.ts',
   'test/integration/manifests-bosh-packages.test.ts',
   'test/integration/streams-syslog-restarts.test.ts',
-  'test/integration/apps-docker-trouble.test.ts',
+  'test/integration/engine/apps-docker-trouble.test.ts',
   'test/kernel/connect-races.test.ts',
   'test/kernel/denial-pinned.test.ts',
   'test/kernel/tree-storm.test.ts',

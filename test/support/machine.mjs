@@ -74,10 +74,15 @@ export const LAYERS = [
   { layer: 'scale', needs: ['modules'] },
   { layer: 'kernel', needs: PROBE },
   { layer: 'e2e/no-engine', needs: [...PROBE, 'receivers'] },
-  { layer: 'integration', needs: [...PROBE, 'docker', 'receivers'] },
+  { layer: 'integration', needs: [...PROBE, 'receivers'] },
+  { layer: 'integration/engine', needs: [...PROBE, 'docker'] },
   { layer: 'e2e', needs: [...PROBE, 'docker', 'receivers'] },
   { layer: 'vm', needs: ['modules', 'root', 'mount', 'guests'] },
-  { layer: 'browser', part: 'the page of a report in Chromium', needs: ['root', 'browser'] },
+  {
+    layer: 'browser',
+    part: 'the page of a report in Chromium',
+    needs: [...PROBE, 'receivers', 'browser'],
+  },
 ];
 
 const found = new Map();

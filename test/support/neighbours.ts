@@ -78,7 +78,7 @@ export class Neighbours {
   readonly #appMount = buildApp(this.#folder);
 
   static async start(): Promise<Neighbours> {
-    const engine = await startDockerd();
+    const engine = await startDockerd({ own: true });
     await engine.importBusybox();
     return new Neighbours(engine);
   }

@@ -2,7 +2,7 @@
 # npm test: all set-up, then each layer that this machine can run, without the files of long-tests.mjs.
 #   --all           every test of every layer (npm run test:all)
 #   --require all   what this machine cannot run is a failure, as with CI=true; without it that is left out, and said
-# Two lanes run side by side: most of the one is waiting, most of the other computing. A lane stops at its first layer that fails.
+# Three lanes run side by side: much of a test is waiting. A lane stops at its first layer that fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -45,14 +45,13 @@ done
 bash test/support/setup.sh vm --partial
 work=$(mktemp -d /tmp/varvel-test-run-XXXX)
 table=$work/table
-other=$work/other
 export FAILED_TESTS_FILE=$work/failed COUNTED_TESTS_FILE=$work/counted
 touch "$FAILED_TESTS_FILE" "$COUNTED_TESTS_FILE"
-lane=
-# When this is cut, so is the other lane; what it said is shown in any case. What failed comes last.
+lanes=()
+# When this is cut, so are the other lanes; what they said is shown in any case. What failed comes last.
 finish() {
-  if [ -n "$lane" ]; then kill -- "-$lane" 2>/dev/null || true; fi
-  [ ! -e "$other" ] || cat "$other"
+  for lane in "${lanes[@]}"; do kill -- "-$lane" 2>/dev/null || true; done
+  for said in "$work"/lane-*; do [ ! -e "$said" ] || cat "$said"; done
   [ ! -s "$FAILED_TESTS_FILE" ] || { echo "== What failed, of all layers" && cat "$FAILED_TESTS_FILE"; } >&2
   rm -rf "$work"
 }
@@ -67,36 +66,42 @@ if [ -n "$left_out" ] && [ "$require" = yes ]; then
   echo 'npm test: what this machine cannot run is a failure here, because of CI=true or --require all. See the table above.' >&2
   exit 1
 fi
-first=()
-second=()
+# Two engines at once would see each other's containers: what needs one is in one lane.
+with_engine=() with_probe=() others=()
 small='unit property'
 ! can scale || small='unit property scale'
-! can unit || first+=("$small")
-! can kernel || first+=(kernel)
-! can e2e/no-engine || first+=(e2e/no-engine)
-! can fuzz || first+=(fuzz)
-if can vm; then
-  # One guest kernel is booted; `npm run test:vm` boots them all.
-  first+=(vm/ci)
-fi
-! can integration || second+=(integration)
-! can e2e || second+=('e2e !e2e/no-engine')
+! can integration/engine || with_engine+=(integration/engine)
+! can e2e || with_engine+=('e2e !e2e/no-engine')
+! can kernel || with_probe+=(kernel)
+! can e2e/no-engine || with_probe+=(e2e/no-engine)
+! can unit || others+=("$small")
+! can fuzz || others+=(fuzz)
+! can integration || others+=('integration !integration/engine')
+# One guest kernel is booted; `npm run test:vm` boots them all.
+! can vm || others+=(vm/ci)
+
+# Runs the layers in a process group of its own, so that it can be ended with all that it has started. Only a hang takes an hour.
+begin() {
+  local said=$1
+  shift
+  [ $# -gt 0 ] || return 0
+  echo "Meanwhile, with their output at the end: $*."
+  setsid timeout 3600 bash test/support/run-all.sh lane "$@" >"$said" 2>&1 &
+  lanes+=($!)
+}
 before=$(bash test/support/leftovers.sh)
 failed=0
-if [ "${#first[@]}" -gt 0 ] && [ "${#second[@]}" -gt 0 ]; then
-  echo "Meanwhile, with their output at the end: ${first[*]}."
-  # In a process group of its own, so that it can be ended with all that it has started. Only a hang takes an hour.
-  setsid timeout 3600 bash test/support/run-all.sh lane "${first[@]}" >"$other" 2>&1 &
-  lane=$!
-  # Two engines at once would see each other's containers: integration and the rest of e2e come one after the other.
-  layers "${second[@]}" || failed=1
-  wait "$lane" || failed=1
-  lane=
-  cat "$other"
-  rm -f "$other"
+if [ "${#with_engine[@]}" -gt 0 ]; then
+  begin "$work/lane-1" "${with_probe[@]}"
+  begin "$work/lane-2" "${others[@]}"
+  layers "${with_engine[@]}" || failed=1
 else
-  layers "${first[@]}" "${second[@]}" || failed=1
+  begin "$work/lane-1" "${with_probe[@]}"
+  layers "${others[@]}" || failed=1
 fi
+for lane in "${lanes[@]}"; do wait "$lane" || failed=1; done
+lanes=()
+for said in "$work"/lane-*; do [ ! -e "$said" ] || { cat "$said" && rm "$said"; }; done
 [ "$failed" = 0 ] || exit 1
 
 left=$(comm -13 <(sort <<<"$before") <(bash test/support/leftovers.sh | sort))

@@ -1,6 +1,7 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
 // A layer is a folder below test; `!FOLDER` leaves one of its folders out. VARVEL_TESTS=quick leaves out the files of long-tests.mjs.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +42,7 @@ const concurrency = guests ? availableParallelism() : serial ? 1 : availablePara
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const failed = join(folder, 'failed');
 const turns = serial ? undefined : await Turns.make(files, folder, concurrency);
+const engine = files.some(needsEngine) ? await startEngine() : undefined;
 const { status } = spawnSync(
   process.execPath,
   [
@@ -56,6 +58,7 @@ const { status } = spawnSync(
   ],
   { stdio: 'inherit' },
 );
+await engine?.end();
 turns?.end(failed);
 const told = readFileSync(failed, 'utf8');
 const failures = told.replace(/^COUNTED .*\n/m, '');
@@ -72,3 +75,25 @@ if (process.env.COUNTED_TESTS_FILE !== undefined) {
 }
 rmSync(folder, { recursive: true });
 process.exit(failures === '' ? (status ?? 1) : 1);
+
+function needsEngine(file) {
+  return /^test\/(integration\/engine|e2e\/(?!no-engine\/))/.test(file);
+}
+
+/** One Docker engine for all files. If it does not start, each file starts its own, and says what is wrong. */
+async function startEngine() {
+  const argv = ['--pdeathsig', 'TERM', process.execPath, '--import', 'tsx'];
+  const child = spawn('setpriv', [...argv, 'test/support/shared-engine.ts'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  const [facts] = await Promise.race([once(child.stdout, 'data'), ended]);
+  if (!Buffer.isBuffer(facts)) return undefined;
+  process.env.VARVEL_TEST_ENGINE = facts.toString().trim();
+  return {
+    end() {
+      child.stdin.end();
+      return ended;
+    },
+  };
+}

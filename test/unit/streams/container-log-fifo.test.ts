@@ -1,4 +1,4 @@
-// How the container stream remembers the FIFO of a container's log. With a real engine: test/integration/streams-container*.
+// How the container stream remembers the FIFO of a container's log. With a real engine: test/integration/engine/streams-container*.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import test from 'node:test';
-import { startDockerd } from '../support/dockerd.ts';
-import { processesNaming } from '../support/processes.ts';
+import { startDockerd } from '../../support/dockerd.ts';
+import { processesNaming } from '../../support/processes.ts';
 
 void test('the private dockerd runs a container, restarts, and leaves nothing behind', async () => {
   const mountsBefore = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  const engine = await startDockerd();
+  const engine = await startDockerd({ own: true });
   const home = dirname(engine.socketPath);
   let id = '';
   try {
@@ -41,7 +41,7 @@ void test('the private dockerd runs a container, restarts, and leaves nothing be
   // Mounts of other tests, which run at the same time, come and go below folders of their own.
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   const ofOthers = (mount: string): boolean =>
-    / \/tmp\/(vd|varvel)-/.test(mount) && !mount.includes(home);
+    / \/(tmp|run)\/(vd|varvel)-/.test(mount) && !mount.includes(home);
   assert.deepEqual(
     mounts.filter((mount) => !mountsBefore.includes(mount) && !ofOthers(mount)),
     [],

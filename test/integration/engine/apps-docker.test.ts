@@ -12,8 +12,8 @@ import {
   startApps,
   statusOf,
   until,
-} from '../support/docker-apps.ts';
-import { removeCgroup } from '../support/cgroup-trees.ts';
+} from '../../support/docker-apps.ts';
+import { removeCgroup } from '../../support/cgroup-trees.ts';
 
 describe('apps with a real Docker engine', { concurrency: false }, () => {
   test('containers that ran before the start and those that come later, with and without the label', async () => {

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Apps } from '../../src/apps/apps.ts';
-import { SILENT_LOGGER } from '../../src/shared/logger.ts';
-import { engine, run, seen, startApps, statusOf, until } from '../support/docker-apps.ts';
-import { MemoryScopeMap } from '../support/memory-scope-map.ts';
+import { Apps } from '../../../src/apps/apps.ts';
+import { SILENT_LOGGER } from '../../../src/shared/logger.ts';
+import { engine, run, seen, startApps, statusOf, until } from '../../support/docker-apps.ts';
+import { MemoryScopeMap } from '../../support/memory-scope-map.ts';
 
 describe('trouble with a real Docker engine', { concurrency: false }, () => {
   test('dockerd stopped and started: the agent goes on and finds new containers', async () => {

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ContainerLogStream } from '../../src/streams/container/container-log-stream.ts';
+import { ContainerLogStream } from '../../../src/streams/container/container-log-stream.ts';
 import {
   engine,
   run,
@@ -20,9 +20,9 @@ import {
   release,
   UNTIL_RELEASED,
   type Running,
-} from '../support/container-log.ts';
-import { until } from '../support/until.ts';
-import { containerOf, deliveryOf } from '../unit/streams/delivery-fixture.ts';
+} from '../../support/container-log.ts';
+import { until } from '../../support/until.ts';
+import { containerOf, deliveryOf } from '../../unit/streams/delivery-fixture.ts';
 
 for (const driver of ['json-file', 'local'] as const) {
   test(`${driver}: the line stands among the app's own, whole and alone`, async () => {

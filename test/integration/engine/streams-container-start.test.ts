@@ -14,11 +14,11 @@ import {
   nextDelivery,
   deliveryAt,
   theLine,
-} from '../support/container-log.ts';
-import { execInContainer, restartContainer } from '../support/e2e-docker.ts';
-import { processesNaming } from '../support/processes.ts';
-import { until } from '../support/until.ts';
-import { containerOf } from '../unit/streams/delivery-fixture.ts';
+} from '../../support/container-log.ts';
+import { execInContainer, restartContainer } from '../../support/e2e-docker.ts';
+import { processesNaming } from '../../support/processes.ts';
+import { until } from '../../support/until.ts';
+import { containerOf } from '../../unit/streams/delivery-fixture.ts';
 
 test('a detection of the run before never cuts off the log of the next', async () => {
   const app = await run('echo started; exec sleep 600');
