@@ -1,5 +1,6 @@
 // Runs the test files of the named layers with node:test: node test/support/run.mjs LAYER… [-- node --test flags]
-// A layer is a folder below test; `!FOLDER` leaves one of its folders out. VARVEL_TESTS=quick leaves out the files of long-tests.mjs.
+// A layer is a folder below test; `!FOLDER` leaves one of its folders out. VARVEL_TESTS=quick leaves out the files of long-tests.mjs, and
+// VARVEL_TESTS=changed those of unit and property tests that have passed as they are.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
@@ -7,6 +8,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isLong } from './long-tests.mjs';
+import { PassedTests } from './passed-tests.mjs';
 import { Turns } from './turns.mjs';
 
 const split = process.argv.indexOf('--');
@@ -41,7 +43,14 @@ const guests = layers.every((layer) => layer.split('/')[0] === 'vm');
 const concurrency = guests ? availableParallelism() : serial ? 1 : availableParallelism() + 1;
 const folder = mkdtempSync(join(tmpdir(), 'varvel-tests-'));
 const failed = join(folder, 'failed');
-const turns = serial ? undefined : await Turns.make(files, folder, concurrency);
+const passed = process.env.VARVEL_TESTS === 'changed' && !serial ? PassedTests.open() : undefined;
+const turns = serial ? undefined : await Turns.make(files, folder, concurrency, passed);
+if (turns?.workers.length === 0) {
+  console.log(`${named.join(' ')}: nothing has changed since these tests passed.`);
+  turns.end(failed);
+  rmSync(folder, { recursive: true });
+  process.exit(0);
+}
 const engine = files.some(needsEngine) ? await startEngine() : undefined;
 const { status } = spawnSync(
   process.execPath,
@@ -61,6 +70,10 @@ const { status } = spawnSync(
 await engine?.end();
 turns?.end(failed);
 const told = readFileSync(failed, 'utf8');
+const counted = JSON.parse(
+  /^COUNTED (.*)$/m.exec(told)?.[1] ?? '{"passed":0,"skipped":{},"files":[]}',
+);
+passed?.add(counted.files);
 const failures = told.replace(/^COUNTED .*\n/m, '');
 if (failures !== '') {
   console.error(`\n== failed in ${layers.join(' and ')}\n${failures}`);
@@ -69,8 +82,13 @@ if (failures !== '') {
     appendFileSync(process.env.FAILED_TESTS_FILE, failures);
 }
 if (process.env.COUNTED_TESTS_FILE !== undefined) {
-  const numbers = JSON.parse(/^COUNTED (.*)$/m.exec(told)?.[1] ?? '{"passed":0,"skipped":{}}');
-  const what = { layers: named.join(' '), ...numbers, filesLeftOut: all.length - files.length };
+  const { passed: count, skipped } = counted;
+  const what = {
+    layers: named.join(' '),
+    passed: count,
+    skipped,
+    filesLeftOut: all.length - files.length,
+  };
   appendFileSync(process.env.COUNTED_TESTS_FILE, `${JSON.stringify(what)}\n`);
 }
 rmSync(folder, { recursive: true });

@@ -23,20 +23,21 @@ export class Turns {
   #folder;
   #compiled;
 
-  /** Compiles the files, and writes as many workers as `count` into `folder`. */
-  static async make(files, folder, count) {
+  /** Compiles the files, and writes as many workers as `count` into `folder`: for all, but those that have `passed` as they are. */
+  static async make(all, folder, count, passed) {
     const turns = new Turns();
-    turns.#files = files;
     turns.#folder = folder;
     // From here packages are found.
     mkdirSync('node_modules/.cache', { recursive: true });
     turns.#compiled = mkdtempSync(resolve('node_modules/.cache/tests-'));
-    await compile(files, turns.#compiled).catch((error) => {
+    const graph = await compile(all, turns.#compiled).catch((error) => {
       // It has said which file and line.
       rmSync(turns.#compiled, { recursive: true });
       rmSync(folder, { recursive: true });
       process.exit(error.errors === undefined ? Promise.reject(error) : 1);
     });
+    const files = all.filter((file) => passed?.has(file, inputsOf(graph, file)) !== true);
+    turns.#files = files;
     const urls = files.map(
       (file) => pathToFileURL(join(turns.#compiled, file.replace(/\.ts$/, '.mjs'))).href,
     );
@@ -84,9 +85,20 @@ export async function takeTurns(folder) {
   }
 }
 
-/** To files of the same names below `folder`. What asks where it is gets the place of its source. */
+/** The modules of the clone that a file has in its process, by esbuild's list of what each imports. */
+function inputsOf(graph, file) {
+  const found = new Set([file]);
+  for (const input of found)
+    for (const { path, external } of graph[input]?.imports ?? []) if (!external) found.add(path);
+  return [...found];
+}
+
+/**
+ * To files of the same names below `folder`. What asks where it is gets the place of its source. Resolves to what each module imports.
+ */
 async function compile(files, folder) {
-  await build({
+  const { metafile } = await build({
+    metafile: true,
     entryPoints: files,
     outdir: folder,
     outbase: '.',
@@ -102,6 +114,7 @@ async function compile(files, folder) {
     logLevel: 'warning',
     plugins: [{ name: 'places', setup: keepPlaces }],
   });
+  return metafile.inputs;
 }
 
 function keepPlaces(bundle) {

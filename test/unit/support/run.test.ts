@@ -20,6 +20,8 @@ function runOf(texts: Record<string, string>) {
   // Node's runner would take this run for a file of the run that we are in, and `npm test` its failures for its own.
   delete env['NODE_TEST_CONTEXT'];
   delete env['FAILED_TESTS_FILE'];
+  delete env['COUNTED_TESTS_FILE'];
+  delete env['VARVEL_TESTS'];
   const options = { cwd: folder, env, encoding: 'utf8' } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [RUN, 'unit'], options);
   // Folders have names of their own.
