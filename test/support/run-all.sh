@@ -25,10 +25,11 @@ fi
 
 require=no
 [ "${CI:-}" != true ] || require=yes
-export VARVEL_TESTS=quick FUZZ_SECONDS=20
+# Half of the runs of each property, unless all tests are wanted.
+export VARVEL_TESTS=quick FUZZ_SECONDS=20 VARVEL_TEST_RUNS=${VARVEL_TEST_RUNS:-0.5}
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) VARVEL_TESTS=all FUZZ_SECONDS=60 ;;
+    --all) VARVEL_TESTS=all FUZZ_SECONDS=60 VARVEL_TEST_RUNS=1 ;;
     --require)
       [ "${2:-}" = all ] || { echo 'npm test: --require takes "all"' >&2; exit 2; }
       require=yes
@@ -85,7 +86,9 @@ begin() {
   local said=$1
   shift
   [ $# -gt 0 ] || return 0
-  echo "Meanwhile, with their output at the end: $*."
+  local list
+  list=$(printf ', %s' "$@")
+  echo "Meanwhile, with their output at the end: ${list#, }."
   setsid timeout 3600 bash test/support/run-all.sh lane "$@" >"$said" 2>&1 &
   lanes+=($!)
 }
