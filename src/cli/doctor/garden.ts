@@ -8,13 +8,17 @@ import { askGarden } from '../../apps/runtimes/garden-socket.ts';
 import { isGardenWanted } from '../../apps/runtimes/garden.ts';
 import { QuestionError } from '../../apps/runtimes/question-error.ts';
 import type { AgentConfig } from '../../config/config.ts';
+import { UserError } from '../../shared/user-error.ts';
 import type { Verdict } from './finding.ts';
 
 const OTHERWISE =
   'set runtimes.garden.socket, or turn Garden off with runtimes.garden.enabled: false.';
 
-/** Asks Garden for its containers, as the agent will. */
-export async function checkGarden(config: AgentConfig): Promise<Verdict> {
+/** Asks Garden for its containers, as the agent will. `findRoots` throws a UserError where the host's cgroups are not visible. */
+export async function checkGarden(
+  config: AgentConfig,
+  findRoots = (): readonly string[] => findGardenRoots(detectHierarchy(config.cgroupHierarchy)),
+): Promise<Verdict> {
   const { enabled, socket, cgroupParents } = config.runtimes.garden;
   if (enabled === false)
     return { state: 'note', says: 'Garden is turned off in the configuration.' };
@@ -36,11 +40,10 @@ export async function checkGarden(config: AgentConfig): Promise<Verdict> {
     const question = { socketPath: socket, path: '/containers', timeoutMs: 10_000 };
     const handles = parseHandles(await askGarden({ ...question, maxBytes: 4 * 1024 * 1024 }));
     if (handles === undefined) throw new QuestionError('answer', 'not an answer of Garden');
-    const found = findGardenRoots(detectHierarchy(config.cgroupHierarchy));
-    const roots = [GARDEN_ROOT, ...(cgroupParents.length > 0 ? cgroupParents : found)];
+    const answers = `Garden answers on ${socket}: ${handles.length} containers.`;
     return {
       state: 'ok',
-      says: `Garden answers on ${socket}: ${handles.length} containers. They are looked for in the cgroups ${roots.join(' and ')}.`,
+      says: `${answers} ${whereContainersAre(cgroupParents, findRoots)}`,
     };
   } catch (error) {
     const { code, message } = error as QuestionError;
@@ -52,5 +55,19 @@ export async function checkGarden(config: AgentConfig): Promise<Verdict> {
         : `No usable answer from Garden on ${socket} (${code ?? message}).`,
       advice: denied ? 'Run varvel as root.' : `Start Garden (monit start garden), ${OTHERWISE}`,
     };
+  }
+}
+
+function whereContainersAre(
+  parents: readonly string[],
+  findRoots: () => readonly string[],
+): string {
+  try {
+    const roots = [GARDEN_ROOT, ...(parents.length > 0 ? parents : findRoots())];
+    return `They are looked for in the cgroups ${roots.join(' and ')}.`;
+  } catch (error) {
+    // Another check says what is to be done.
+    if (!(error instanceof UserError)) throw error;
+    return 'Their cgroups are not visible from here.';
   }
 }

@@ -5,17 +5,19 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { checkGarden } from '../../../src/cli/doctor/garden.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { UserError } from '../../../src/shared/user-error.ts';
 import { GardenServer, propertiesOf } from '../../support/garden-server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'varvel-doctor-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-const look = (socket: string, enabled: string) =>
+const look = (socket: string, enabled: string, findRoots = (): string[] => ['/cells/garden']) =>
   checkGarden(
     loadConfig({
       env: {},
       settings: [`runtimes.garden.socket=${socket}`, `runtimes.garden.enabled=${enabled}`],
       defaultFile: '/nonexistent',
     }).config,
+    findRoots,
   );
 
 test('Garden: off, not this host’s, missing, silent, or there', async () => {
@@ -41,8 +43,13 @@ test('Garden: off, not this host’s, missing, silent, or there', async () => {
   assert.equal(there.state, 'ok');
   assert.match(
     there.says,
-    /answers on .*: 1 containers\. They are looked for in the cgroups \/garden/,
+    /answers on .*: 1 containers\. They are looked for in the cgroups \/garden and \/cells\/garden\.$/,
   );
+  const inContainer = await look(socket, 'auto', () => {
+    throw new UserError('Only a part of the cgroup hierarchy is visible.');
+  });
+  assert.equal(inContainer.state, 'ok');
+  assert.match(inContainer.says, /: 1 containers\. Their cgroups are not visible from here\.$/);
   for (const wrong of ['no JSON', 'wrong types', 'huge', 'hangs up'] as const) {
     server.misbehaviour = wrong;
     const bad = await look(socket, 'auto');
